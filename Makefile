@@ -1,0 +1,48 @@
+# Every target sets up .venv first (.ci/setup; at once when it is current).
+# PROFILE names a built-in profile or a YAML file; FINECAP_HOME says where its state lives.
+PYTHON := .venv/bin/python
+PROFILE ?= $(or $(FINECAP_PROFILE),scenes)
+SEEDS ?= 0,1,2
+override FINECAP_PROFILE := $(PROFILE)
+export FINECAP_PROFILE
+# One thread per process: two stages run side by side.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test up lint types contracts bench study soak docs
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+
+setup:
+	@.ci/setup
+
+run: setup ## the whole pipeline; a second run makes only what has changed
+	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force)
+
+test: setup ## all tests
+	@$(PYTHON) -m pytest -q $(ARGS)
+
+up: setup ## Dagster on http://localhost:3000, MLflow on http://localhost:5000; Ctrl-C stops both
+	@$(PYTHON) -m dagster_project.up
+
+lint: setup ## ruff
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: setup ## pyright
+	@.venv/bin/pyright
+
+contracts: setup ## import contracts
+	@.venv/bin/lint-imports
+
+bench: setup ## benchmarks (tests/benchmarks)
+	@$(PYTHON) -m pytest -q tests/benchmarks $(ARGS)
+
+study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
+	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
+
+soak: setup ## fault tests at full counts
+	@$(PYTHON) -m pytest -q -m soak $(ARGS)
+
+docs: setup ## the generated parts of README.md
+	@$(PYTHON) -m dagster_project.docs

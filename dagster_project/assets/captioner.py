@@ -1,0 +1,158 @@
+"""Group `captioner`: frozen features, maximum likelihood, and one captioner per reward.
+
+Which encoder rewards what: `clip_s` and `cider_clip_s` are judged by `base_clip`, the grammar
+variants by the encoder tuned for them. `cider` needs no encoder; it is given `base_clip`, whose
+vectors the features hold anyway.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project import shown
+from dagster_project.artifacts import Artifact
+from dagster_project.champion import CAPTIONER
+from dagster_project.run_config import FeaturesRun, MleRun, ScstRun, settings
+from dagster_project.shown import records_of
+from dagster_project.stages import Registered, Stages, stage
+from finecap.config import FeaturesConfig, MleConfig, Profile, ScstConfig
+from finecap.log import Log
+
+GROUP = "captioner"
+REWARD_ENCODERS = {
+    "clip_s_grammar": ["clip_reward", "grammar"],
+    "clip_s_grammar_attribute": ["clip_reward", "grammar_attribute"],
+}
+CONTROL = "mle_alt_text"
+"""A control row of the table: maximum likelihood on the long texts themselves."""
+
+
+def has_control(profile: Profile) -> bool:
+    """Whether the profile's data has the long texts that the control learns."""
+    return profile.base_clip.text == "alt_text"
+
+
+def image_features(profile: Profile) -> dg.AssetsDefinition:
+    """What captioners and rewards read instead of images."""
+
+    @stage(
+        FeaturesRun,
+        profile.features,
+        group=GROUP,
+        modules=("finecap.models.features",),
+        priority=13,
+        kinds=("pytorch",),
+    )
+    def image_features(
+        context: dg.AssetExecutionContext,
+        config: FeaturesRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        base_clip: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        """Frozen grid features and CLIP vectors of every image, memory-mapped."""
+        from finecap.models.features import extract
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            records, chosen = records_of(validated_dataset.path), settings(config, FeaturesConfig)
+            return extract(dataset.path, records, base_clip.path, chosen, folder, log)
+
+        return stages.run(context, config, [dataset, validated_dataset, base_clip], work)
+
+    return image_features
+
+
+def mle_captioner(profile: Profile) -> dg.AssetsDefinition:
+    """The start of every self-critical captioner."""
+    return _mle("mle_captioner", "mle", profile.mle, priority=12)
+
+
+def mle_alt_text_captioner(profile: Profile) -> dg.AssetsDefinition:
+    """The control."""
+    chosen = profile.mle.model_copy(update={"text": "alt_text"})
+    return _mle("mle_alt_text_captioner", CONTROL, chosen, priority=4)
+
+
+def scst(profile: Profile, reward: str) -> dg.AssetsDefinition:
+    """The captioner tuned by one reward."""
+    encoder_key = REWARD_ENCODERS.get(reward, ["base_clip"])
+
+    @stage(
+        ScstRun,
+        profile.scst[reward],
+        group=GROUP,
+        modules=("finecap.training.scst",),
+        priority=8,
+        kinds=("pytorch", "mlflow"),
+        key=["scst", reward],
+        description=f"Self-critical sequence training by reward `{reward}`.",
+        ins={"encoder": dg.AssetIn(key=encoder_key)},
+    )
+    def captioner(
+        context: dg.AssetExecutionContext,
+        config: ScstRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        image_features: Artifact,
+        mle_captioner: Artifact,
+        encoder: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        from finecap.training.scst import train_scst
+
+        chosen, records = settings(config, ScstConfig), records_of(validated_dataset.path)
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            mle, features = mle_captioner.path, image_features.path
+            return train_scst(mle, features, records, encoder.path, chosen, folder, log)
+
+        def details(folder: Path) -> Mapping[str, str]:
+            seen = image_features.path
+            return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
+
+        inputs = [dataset, validated_dataset, image_features, mle_captioner, encoder]
+        registered = Registered(CAPTIONER, reward, stages.parent(image_features, "base_clip"))
+        return stages.run(context, config, inputs, work, details=details, registered=registered)
+
+    return captioner
+
+
+def _mle(name: str, variant: str, chosen: MleConfig, priority: int) -> dg.AssetsDefinition:
+    """A captioner by maximum likelihood, on the texts that its settings name."""
+
+    @stage(
+        MleRun,
+        chosen,
+        group=GROUP,
+        modules=("finecap.training.mle",),
+        priority=priority,
+        kinds=("pytorch", "mlflow"),
+        name=name,
+        description=f"Maximum likelihood on `{chosen.text}`.",
+    )
+    def captioner(
+        context: dg.AssetExecutionContext,
+        config: MleRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        image_features: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        from finecap.training.mle import train_mle
+
+        chosen, records = settings(config, MleConfig), records_of(validated_dataset.path)
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            return train_mle(image_features.path, records, chosen, folder, log)
+
+        def details(folder: Path) -> Mapping[str, str]:
+            seen = image_features.path
+            return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
+
+        inputs = [dataset, validated_dataset, image_features]
+        registered = Registered(CAPTIONER, variant, stages.parent(image_features, "base_clip"))
+        return stages.run(context, config, inputs, work, details=details, registered=registered)
+
+    return captioner

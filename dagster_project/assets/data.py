@@ -1,0 +1,69 @@
+"""Group `data`: the data set at the version its pointer names, and the verdict on it."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project import shown
+from dagster_project.artifacts import Artifact
+from dagster_project.resources import DataResource
+from dagster_project.run_config import DataRun, ValidationRun, settings
+from dagster_project.stages import Stages, reporter, stage
+from finecap.config import DataConfig, Profile, ValidationConfig
+from finecap.log import Log
+
+GROUP = "data"
+
+
+def dataset(profile: Profile) -> dg.AssetsDefinition:
+    """The records; their md5 in DVC is the data version, so no code version counts."""
+
+    @stage(DataRun, profile.data, group=GROUP, modules=(), priority=20, kinds=("dvc",))
+    def dataset(
+        context: dg.AssetExecutionContext, config: DataRun, data: DataResource, stages: Stages
+    ) -> dg.MaterializeResult:
+        """Images and records at the version in the DVC pointer; pulled, or drawn, when missing."""
+        chosen, started = settings(config, DataConfig), time.monotonic()
+
+        def draw(folder: Path) -> None:
+            from finecap.data.scenes import draw_world
+
+            draw_world(folder, chosen, reporter(context, []))
+
+        md5 = data.ensure(chosen, draw if chosen.drawn else None, context.log.info)
+        seconds = time.monotonic() - started
+        return stages.adopt(context, data.folder(chosen), md5, seconds, shown.data_set)
+
+    return dataset
+
+
+def validated_dataset(profile: Profile) -> dg.AssetsDefinition:
+    """The verdict, before which nothing trains."""
+
+    @stage(
+        ValidationRun,
+        profile.validation,
+        group=GROUP,
+        modules=("finecap.data.expectations",),
+        priority=20,
+        kinds=("greatexpectations",),
+    )
+    def validated_dataset(
+        context: dg.AssetExecutionContext, config: ValidationRun, dataset: Artifact, stages: Stages
+    ) -> dg.MaterializeResult:
+        """Great Expectations' verdict: good rows, quarantined rows with reasons, split table."""
+        from finecap.data.expectations import validate
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            verdict = validate(dataset.path, settings(config, ValidationConfig), folder, log)
+            return {
+                "records": verdict.n_records,
+                "quarantined": verdict.n_quarantined,
+                "success": float(verdict.success),
+            }
+
+        return stages.run(context, config, [dataset], work, details=shown.validation)
+
+    return validated_dataset

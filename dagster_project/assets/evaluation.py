@@ -1,0 +1,128 @@
+"""Group `evaluation`: every variant's scores, the table of all of them, and the champion."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project import shown
+from dagster_project.artifacts import Artifact
+from dagster_project.assets.captioner import CONTROL, has_control
+from dagster_project.champion import CAPTIONER, POLICY, choose_champion
+from dagster_project.run_config import EvaluationRun, Forcible, settings
+from dagster_project.scoring import evaluating
+from dagster_project.stages import Stages, stage
+from finecap.config import EvaluationConfig, Profile
+from finecap.log import Log
+
+GROUP = "evaluation"
+
+
+def captioner_keys(profile: Profile) -> dict[str, list[str]]:
+    """The captioner's asset key by variant, in table order."""
+    keys = {"mle": ["mle_captioner"], **{reward: ["scst", reward] for reward in profile.scst}}
+    return {**keys, **({CONTROL: ["mle_alt_text_captioner"]} if has_control(profile) else {})}
+
+
+def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
+    """One variant's scores on val and test."""
+
+    @stage(
+        EvaluationRun,
+        profile.evaluation,
+        group=GROUP,
+        modules=("finecap.evaluation.evaluate",),
+        priority=6,
+        key=["evaluation", variant],
+        description=f"Every metric of variant `{variant}`: val for decisions, test for the table.",
+        ins={"captioner": dg.AssetIn(key=captioner_keys(profile)[variant])},
+    )
+    def scores(
+        context: dg.AssetExecutionContext,
+        config: EvaluationRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        base_clip: Artifact,
+        judge_clip: Artifact,
+        image_features: Artifact,
+        captioner: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        parts = [dataset, validated_dataset, base_clip, judge_clip, image_features]
+        chosen = settings(config, EvaluationConfig)
+        work = evaluating(captioner.path, parts, chosen, stages.home.cache)
+        details = partial(shown.evaluation, images=dataset.path)
+        made = stages.run(context, config, [*parts, captioner], work, details=details)
+        stages.log_scores(context, made, CAPTIONER, captioner)
+        return made
+
+    return scores
+
+
+def leaderboard(profile: Profile) -> dg.AssetsDefinition:
+    """The table."""
+    variants = captioner_keys(profile)
+
+    @stage(
+        Forcible,
+        None,
+        group=GROUP,
+        modules=("finecap.evaluation.report",),
+        priority=3,
+        ins={variant: dg.AssetIn(key=["evaluation", variant]) for variant in variants},
+    )
+    def leaderboard(
+        context: dg.AssetExecutionContext,
+        config: Forcible,
+        dataset: Artifact,
+        stages: Stages,
+        **evaluations: Artifact,
+    ) -> dg.MaterializeResult:
+        """All variants side by side: table, plot, sample captions beside their images."""
+        from finecap.evaluation.report import write_leaderboard
+
+        def work(folder: Path, _: Log) -> Mapping[str, float]:
+            folders = {variant: artifact.path for variant, artifact in evaluations.items()}
+            md5, name = dataset.data_version, stages.profile
+            write_leaderboard(folders, dataset.path, folder, profile=name, data_md5=md5)
+            return {"variants": float(len(folders))}
+
+        inputs = [dataset, *evaluations.values()]
+        made = stages.run(context, config, inputs, work, details=shown.leaderboard)
+        stages.publish_reports(context, made)
+        return made
+
+    return leaderboard
+
+
+def champion(profile: Profile) -> dg.AssetsDefinition:
+    """The captioner that the alias names, after the policy had its say."""
+    candidates = [variant for variant in captioner_keys(profile) if variant != CONTROL]
+
+    @stage(
+        Forcible,
+        None,
+        group=GROUP,
+        modules=("finecap.evaluation.promotion", "finecap.models.export"),
+        files=[POLICY],
+        priority=3,
+        kinds=("mlflow",),
+        ins={variant: dg.AssetIn(key=["evaluation", variant]) for variant in candidates},
+    )
+    def champion(
+        context: dg.AssetExecutionContext,
+        config: Forcible,  # noqa: ARG001  every stage has one
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        base_clip: Artifact,
+        judge_clip: Artifact,
+        image_features: Artifact,
+        stages: Stages,
+        **evaluations: Artifact,
+    ) -> dg.MaterializeResult:
+        """Promotion by policy on val; then an export of the version that the alias names."""
+        parts = [dataset, validated_dataset, base_clip, judge_clip, image_features]
+        return choose_champion(context, stages, parts, evaluations, profile.evaluation)
+
+    return champion

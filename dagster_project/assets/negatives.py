@@ -1,0 +1,92 @@
+"""Group `negatives`: seeded corruption tables, for the grammar head and for the encoder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_project import shown
+from dagster_project.artifacts import Artifact
+from dagster_project.run_config import AttributeNegativesRun, GrammarNegativesRun, settings
+from dagster_project.stages import Stages, Work, stage
+from dagster_project.versions import package_folder
+from finecap.config import AttributeNegativesConfig, GrammarNegativesConfig, Profile
+from finecap.log import Log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = "negatives"
+TABLE = "negatives.parquet"
+
+
+def grammar_negatives(profile: Profile) -> dg.AssetsDefinition:
+    """Corruptions that are no sentence any more."""
+
+    @stage(
+        GrammarNegativesRun,
+        profile.grammar_negatives,
+        group=GROUP,
+        modules=("finecap.negatives.grammar",),
+        files=_lexicons(),
+        priority=15,
+    )
+    def grammar_negatives(
+        context: dg.AssetExecutionContext,
+        config: GrammarNegativesRun,
+        validated_dataset: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        """Captions beside ungrammatical corruptions: repeat, remove, insert, swap, shuffle, cut."""
+        from finecap.negatives.grammar import build_table
+
+        chosen = settings(config, GrammarNegativesConfig)
+        work = _work(lambda: build_table(shown.records_of(validated_dataset.path), chosen))
+        return stages.run(context, config, [validated_dataset], work, details=shown.negatives)
+
+    return grammar_negatives
+
+
+def attribute_negatives(profile: Profile) -> dg.AssetsDefinition:
+    """Sentences that hold less, or other, attributes."""
+
+    @stage(
+        AttributeNegativesRun,
+        profile.attribute_negatives,
+        group=GROUP,
+        modules=("finecap.negatives.attributes",),
+        files=_lexicons(),
+        priority=15,
+    )
+    def attribute_negatives(
+        context: dg.AssetExecutionContext,
+        config: AttributeNegativesRun,
+        validated_dataset: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        """Captions beside the same without, or with another value of, one attribute."""
+        from finecap.negatives.attributes import build_table
+
+        chosen = settings(config, AttributeNegativesConfig)
+        work = _work(lambda: build_table(shown.records_of(validated_dataset.path), chosen))
+        return stages.run(context, config, [validated_dataset], work, details=shown.negatives)
+
+    return attribute_negatives
+
+
+def _work(build: Callable[[], "pd.DataFrame"]) -> Work:
+    """Write the table that `build` returns."""
+
+    def work(folder: Path, log: Log) -> Mapping[str, float]:
+        table = build()
+        table.to_parquet(folder / TABLE, index=False)
+        log(f"{len(table)} corruptions")
+        return {"rows": float(len(table))}
+
+    return work
+
+
+def _lexicons() -> list[Path]:
+    """Word lists that the corruptions read."""
+    return sorted((package_folder() / "negatives" / "lexicon").glob("*.txt"))

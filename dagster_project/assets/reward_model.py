@@ -1,0 +1,112 @@
+"""Group `reward_model`: the encoders that reward, and the one that judges and never rewards."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_project.artifacts import Artifact
+from dagster_project.assets.negatives import TABLE
+from dagster_project.run_config import ClipRewardRun, ClipRun, settings
+from dagster_project.shown import records_of
+from dagster_project.stages import Registered, Stages, stage
+from finecap.config import ClipConfig, ClipRewardConfig, Profile
+from finecap.log import Log
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GROUP = "reward_model"
+_GRAMMAR, _ATTRIBUTES = "grammar_negatives", "attribute_negatives"
+CLIP, JUDGE, CLIP_REWARD = "finecap-clip", "finecap-judge", "finecap-clip-reward"
+
+
+def base_clip(profile: Profile) -> dg.AssetsDefinition:
+    """The encoder of features, of plain CLIP rewards and of reported CLIP scores."""
+    return _encoder("base_clip", profile.base_clip, CLIP, priority=14)
+
+
+def judge_clip(profile: Profile) -> dg.AssetsDefinition:
+    """An encoder no reward ever sees: other seed, architecture and part of the data."""
+    return _encoder("judge_clip", profile.judge_clip, JUDGE, priority=5)
+
+
+def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
+    """The base encoder with its text tower and a grammar head tuned on negatives."""
+    name = "grammar_attribute" if with_attributes else "grammar"
+    tables = [_GRAMMAR, *([_ATTRIBUTES] if with_attributes else [])]
+
+    @stage(
+        ClipRewardRun,
+        profile.clip_reward,
+        group=GROUP,
+        modules=("finecap.training.clip_reward",),
+        priority=9,
+        kinds=("pytorch", "mlflow"),
+        key=["clip_reward", name],
+        description=f"Reward encoder: text tower and grammar head tuned on {' and '.join(tables)}.",
+        ins={table: dg.AssetIn() for table in tables},
+    )
+    def encoder(
+        context: dg.AssetExecutionContext,
+        config: ClipRewardRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        base_clip: Artifact,
+        stages: Stages,
+        **negatives: Artifact,
+    ) -> dg.MaterializeResult:
+        from finecap.training.clip_reward import finetune
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            grammar = _table(negatives[_GRAMMAR])
+            attributes = _table(negatives[_ATTRIBUTES]) if with_attributes else None
+            records, chosen = records_of(validated_dataset.path), settings(config, ClipRewardConfig)
+            return finetune(
+                base_clip.path, dataset.path, records, grammar, attributes, chosen, folder, log
+            )
+
+        inputs = [dataset, validated_dataset, base_clip, *negatives.values()]
+        return stages.run(context, config, inputs, work, registered=Registered(CLIP_REWARD, name))
+
+    return encoder
+
+
+def _encoder(name: str, chosen: ClipConfig, model: str, priority: int) -> dg.AssetsDefinition:
+    """A contrastive encoder, trained here or loaded from open_clip."""
+
+    @stage(
+        ClipRun,
+        chosen,
+        group=GROUP,
+        modules=("finecap.training.clip",),
+        priority=priority,
+        kinds=("pytorch", "mlflow"),
+        name=name,
+        description="Contrastive image-text encoder: an open_clip tag, a file, or trained here.",
+    )
+    def encoder(
+        context: dg.AssetExecutionContext,
+        config: ClipRun,
+        dataset: Artifact,
+        validated_dataset: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        from finecap.training.clip import train_clip
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            records = records_of(validated_dataset.path)
+            return train_clip(dataset.path, records, settings(config, ClipConfig), folder, log)
+
+        inputs = [dataset, validated_dataset]
+        return stages.run(context, config, inputs, work, registered=Registered(model, name))
+
+    return encoder
+
+
+def _table(negatives: Artifact) -> "pd.DataFrame":
+    """A corruption table."""
+    import pandas as pd
+
+    return pd.read_parquet(negatives.path / TABLE)

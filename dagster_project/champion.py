@@ -1,0 +1,174 @@
+"""The body of asset `champion`: registry facts to the policy, and the winner's export.
+
+`promotion` decides; this module finds versions and scores of today's variants, scores a champion
+again where that is asked for, and keeps an export of the champion (captioner and encoder), which
+is what captions the gallery and what serving loads: never the registry.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dagster_project import metadata
+from dagster_project.artifacts import Artifact
+from dagster_project.scoring import evaluating
+from dagster_project.shown import records_of
+from dagster_project.stages import Stages, reporter, result
+from dagster_project.versions import data_version
+from finecap.config import EvaluationConfig, FeaturesConfig
+
+if TYPE_CHECKING:
+    from dagster_project.promotion import Outcome
+    from dagster_project.tracking import ModelVersion, Tracker
+    from finecap.evaluation.promotion import Scores
+
+CAPTIONER = "finecap-captioner"
+PAIR = "pair"
+POLICY = Path(__file__).resolve().parent.parent / "mlflow" / "registry.toml"
+AGAIN = "champion_evaluation"
+"""Artifacts of champions scored again; no asset of the graph."""
+
+
+def captioner_asset(variant: str) -> str:
+    """The asset that makes the captioner of a variant."""
+    names = {"mle": "mle_captioner", "mle_alt_text": "mle_alt_text_captioner"}
+    return names.get(variant, f"scst/{variant}")
+
+
+def choose_champion(
+    context: dg.AssetExecutionContext,
+    stages: Stages,
+    parts: Sequence[Artifact],
+    evaluations: Mapping[str, Artifact],
+    scoring: EvaluationConfig,
+) -> dg.MaterializeResult:
+    """Decide, move the alias, and hand over the export of the version that is champion now.
+
+    Args:
+        context: of the asset.
+        stages: the profile's home and store.
+        parts: as `evaluating` takes them, for a champion that must be scored again.
+        evaluations: today's, by variant; controls left out.
+        scoring: how to score again.
+    """
+    from dagster_project.promotion import Candidate, Registry, promote
+    from finecap.evaluation.promotion import load_policy, load_scores
+
+    tracker = stages.tracker(context)
+    registry = Registry(tracker.client, CAPTIONER)
+    candidates = {
+        variant: Candidate(version, load_scores(artifact.path, f"v{version}", variant))
+        for variant, artifact in evaluations.items()
+        for version in [_version(tracker, variant, artifact)]
+    }
+
+    def scores_of(version: "ModelVersion") -> "Scores | None":
+        asset, _, found = version.tags.get("evaluation", "").partition("@")
+        artifact = stages.store.find(asset, found) if found else None
+        if artifact is None:
+            return None
+        return load_scores(artifact.path, f"v{version.version}", version.tags["variant"])
+
+    def evaluate_again(version: "ModelVersion") -> "Scores":
+        try:
+            artifact = _score_again(context, stages, tracker, version, parts, scoring)
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise dg.Failure(
+                f"champion v{version.version} was trained by other code and does not run today "
+                f"({error}): it cannot be compared, and is not replaced unseen. Point the alias "
+                f"`champion` of {CAPTIONER} in MLflow at another version, or delete the alias"
+            ) from error
+        return load_scores(artifact.path, f"v{version.version}", version.tags["variant"])
+
+    policy = load_policy(POLICY)
+    outcome = promote(registry, candidates, policy, scores_of, evaluate_again)
+    context.log.info(outcome.decision.reason)
+    champion = tracker.client.get_model_version(CAPTIONER, outcome.version)
+    artifact, is_kept = _export(stages, tracker, champion, parts[0].data_version)
+    return result(artifact, is_kept, _verdict(outcome, champion))
+
+
+def _version(tracker: "Tracker", variant: str, evaluation: Artifact) -> str:
+    """The registered version that an evaluation scored."""
+    asset = captioner_asset(variant)
+    version = tracker.version(CAPTIONER, evaluation.inputs[asset])
+    if version is None:
+        raise dg.Failure(f"{asset} is not registered; materialize it again")
+    return str(version.version)
+
+
+def _export(
+    stages: Stages, tracker: "Tracker", version: "ModelVersion", data_md5: str
+) -> tuple[Artifact, bool]:
+    """The champion's export as an artifact, and whether it was there already."""
+    details = {
+        "model": version.name,
+        "version": str(version.version),
+        "run_id": version.run_id or "",
+    }
+    name = data_version({version.name: version.tags["data_version"]}, details, "1")
+    found = stages.store.find("champion", name)
+    if found is not None and (found.path / PAIR).is_dir():
+        return found, True
+    with stages.store.writing("champion", name) as folder:
+        tracker.download(version, folder / PAIR)
+        inputs = {captioner_asset(version.tags["variant"]): version.tags["data_version"]}
+        artifact = Artifact(
+            "champion", folder, name, data_md5=data_md5, inputs=inputs, config=details
+        )
+        return stages.store.publish(folder, artifact), False
+
+
+def _score_again(
+    context: dg.AssetExecutionContext,
+    stages: Stages,
+    tracker: "Tracker",
+    version: "ModelVersion",
+    parts: Sequence[Artifact],
+    scoring: EvaluationConfig,
+) -> Artifact:
+    """An old version's scores on today's data by today's judge, on features of its own encoder."""
+    inputs = {
+        "model": f"{version.name}/{version.version}",
+        **{a.asset: a.data_version for a in parts},
+    }
+    name = data_version(inputs, scoring.model_dump(mode="json"), "1")
+    found = stages.store.find(AGAIN, name)
+    if found is not None:
+        return found
+    from finecap.models.export import CAPTIONER as CAPTIONER_FOLDER
+    from finecap.models.export import ENCODER
+    from finecap.models.features import extract
+
+    dataset, validated, _, judge, _ = parts
+    log = reporter(context, [])
+    context.log.info(f"scoring champion v{version.version} again, on today's data")
+    with stages.store.writing(AGAIN, name) as folder, tempfile.TemporaryDirectory() as scratch:
+        pair, seen = Path(scratch) / "pair", Path(scratch) / "features"
+        tracker.download(version, pair)
+        seen.mkdir()
+        records = [r for r in records_of(validated.path) if r.split != "train"]
+        extract(dataset.path, records, pair / ENCODER, FeaturesConfig(), seen, log)
+        # Its own encoder stands in for today's: only the judge's word is compared.
+        own = Artifact("base_clip", pair / ENCODER, ""), judge, Artifact("image_features", seen, "")
+        parts = [dataset, validated, *own]
+        work = evaluating(pair / CAPTIONER_FOLDER, parts, scoring, stages.home.cache)
+        metrics = work(folder, log)
+        return stages.store.publish(
+            folder, Artifact(AGAIN, folder, name, inputs=inputs, metrics=metrics)
+        )
+
+
+def _verdict(outcome: "Outcome", version: "ModelVersion") -> dict[str, object]:
+    """The decision as the UI shows it."""
+    reasons = [{"variant": v, "verdict": why} for v, why in outcome.choice.reasons.items()]
+    return {
+        "decision": outcome.decision.reason,
+        "promoted": outcome.decision.promote,
+        "champion": f"{version.name} v{version.version} ({version.tags.get('variant', '?')})",
+        "alias_moved_by_hand": outcome.moved_by_hand,
+        "verdicts": dg.MetadataValue.md(metadata.table(reasons)),
+    }

@@ -1,0 +1,103 @@
+"""The code location, on one page: which assets, jobs, automation and resources there are.
+
+Everything is built from a profile by `build_defs`; nothing is discovered. The environment says
+which profile (`FINECAP_PROFILE`) and where its state lives (`FINECAP_HOME`). Importing this module
+costs a second and loads neither torch nor mlflow nor great_expectations.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from dagster_project import automation, checks, jobs
+from dagster_project.assets import captioner, data, evaluation, negatives, reward_model, search
+from dagster_project.home import Home, home_of, profile_in
+from dagster_project.progress import progress_logger
+from dagster_project.resources import ArtifactIOManager, DataResource
+from dagster_project.stages import Stages
+from finecap.config import Profile, load_profile
+
+PRELOADED = ["dagster_project.preload"]
+"""Imported once by the process that all steps are forked from, so that each starts in no time."""
+
+
+def build_defs(
+    profile: Profile | None = None,
+    home: Home | None = None,
+    resource_overrides: Mapping[str, Any] | None = None,
+) -> dg.Definitions:
+    """All definitions of one profile.
+
+    Args:
+        profile: all settings; by default the one the environment names.
+        home: where its state lives; by default as the environment says.
+        resource_overrides: replacements by resource name, for tests and other stacks.
+    """
+    profile = profile or load_profile(profile_in())
+    home = home or home_of(profile.name)
+    assets = all_assets(profile)
+    return dg.Definitions(
+        assets=assets,
+        asset_checks=checks.checks(profile),
+        jobs=[jobs.retrain(), jobs.study(), jobs.reindex()],
+        schedules=[automation.weekly_retrain(assets)],
+        sensors=[automation.new_data(profile, home.root)],
+        resources={**resources(profile, home), **(resource_overrides or {})},
+        executor=executor(),
+        loggers={"progress": progress_logger},
+    )
+
+
+def all_assets(profile: Profile) -> list[dg.AssetsDefinition]:
+    """The graph."""
+    variants = evaluation.captioner_keys(profile)
+    control = captioner.has_control(profile)
+    return [
+        data.dataset(profile),
+        data.validated_dataset(profile),
+        negatives.grammar_negatives(profile),
+        negatives.attribute_negatives(profile),
+        reward_model.base_clip(profile),
+        reward_model.clip_reward(profile, with_attributes=False),
+        reward_model.clip_reward(profile, with_attributes=True),
+        reward_model.judge_clip(profile),
+        captioner.image_features(profile),
+        captioner.mle_captioner(profile),
+        *([captioner.mle_alt_text_captioner(profile)] if control else []),
+        *(captioner.scst(profile, reward) for reward in profile.scst),
+        *(evaluation.evaluation(profile, variant) for variant in variants),
+        evaluation.leaderboard(profile),
+        evaluation.champion(profile),
+        search.captions(profile),
+        search.caption_index(profile),
+    ]
+
+
+def resources(profile: Profile, home: Home) -> dict[str, Any]:
+    """What assets are handed, by name."""
+    root, path = str(home.root), str(home.path)
+    return {
+        "artifacts": ArtifactIOManager(folder=str(home.artifacts)),
+        "data": DataResource(root=root, home=path),
+        "stages": Stages(profile=profile.name, root=root, path=path),
+    }
+
+
+def executor() -> dg.ExecutorDefinition:
+    """Two steps side by side, each forked from a process that has imported what all need."""
+    start = {"forkserver": {"preload_modules": PRELOADED}}
+    return dg.multiprocess_executor.configured({"max_concurrent": 2, "start_method": start})
+
+
+def retrain_job() -> dg.JobDefinition:
+    """The whole pipeline as a job, as every step's process builds it again."""
+    return defs.resolve_job_def(jobs.RETRAIN)
+
+
+def study_job() -> dg.JobDefinition:
+    """Everything up to the scores, likewise."""
+    return defs.resolve_job_def(jobs.STUDY)
+
+
+defs = build_defs()

@@ -1,0 +1,86 @@
+"""Where a profile's state lives, and the repository it belongs to.
+
+`$FINECAP_HOME` names the folder outright. Without it `scenes` has `./var` and any other profile
+`./var/<profile>`: its own registry, artifacts, index and Dagster home, so that a smoke or research
+run never dethrones a champion. The environment is read in the two functions below, nowhere else.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_PROFILE = "scenes"
+
+
+class HomeError(RuntimeError):
+    """A home that belongs to another profile."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Folders of one profile's state."""
+
+    root: Path  # the repository: data pointers and mlflow/ lie in it
+    path: Path
+
+    @property
+    def artifacts(self) -> Path:
+        """One folder per asset, in it one per data version."""
+        return self.path / "artifacts"
+
+    @property
+    def cache(self) -> Path:
+        """What can be had again at any time."""
+        return self.path / "cache"
+
+    @property
+    def mlflow(self) -> Path:
+        """The tracking store's database and artifacts."""
+        return self.path / "mlflow"
+
+    @property
+    def dagster(self) -> Path:
+        """`$DAGSTER_HOME`."""
+        return self.path / "dagster"
+
+    @property
+    def index(self) -> Path:
+        """Builds of the caption index."""
+        return self.path / "index"
+
+    @property
+    def reports(self) -> Path:
+        """The latest leaderboard, for people and machines."""
+        return self.path / "reports"
+
+    def claim(self, profile: str) -> None:
+        """Bind the folder to `profile`, or check that it already is.
+
+        Raises:
+            HomeError: another profile's state lies here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        owner = self.path / "profile"
+        if not owner.is_file():
+            owner.write_text(profile)
+        elif owner.read_text() != profile:
+            raise HomeError(
+                f"{self.path} holds profile {owner.read_text()!r}, expected {profile!r}: "
+                "set FINECAP_HOME to another folder, or leave it unset"
+            )
+
+
+def profile_in(environ: Mapping[str, str] = os.environ) -> str:
+    """Name or file of the profile that the environment asks for."""
+    return environ.get("FINECAP_PROFILE") or DEFAULT_PROFILE
+
+
+def home_of(profile: str, environ: Mapping[str, str] = os.environ) -> Home:
+    """The home of the profile with that name."""
+    root = Path(__file__).resolve().parent.parent
+    named = environ.get("FINECAP_HOME")
+    if named:
+        return Home(root, Path(named).expanduser().resolve())
+    own = root / "var"
+    return Home(root, own if profile == DEFAULT_PROFILE else own / profile)

@@ -1,0 +1,42 @@
+"""The jobs: the whole pipeline, and what follows from moving the champion's alias by hand."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
+RETRAIN = "retrain"
+STUDY = "study"
+REINDEX = "reindex"
+
+
+def retrain() -> "UnresolvedAssetJobDefinition":
+    """Data to index: everything, in order; what is already made at its data version is reused."""
+    return dg.define_asset_job(
+        RETRAIN,
+        selection=dg.AssetSelection.all(),
+        description="Validate, train, evaluate, promote or keep, caption and index.",
+    )
+
+
+def study() -> "UnresolvedAssetJobDefinition":
+    """Data to scores, for several seeds: no alias moves, nothing is published or indexed."""
+    published = dg.AssetSelection.assets("leaderboard", "champion", "captions", "caption_index")
+    return dg.define_asset_job(
+        STUDY,
+        selection=dg.AssetSelection.all() - published,
+        description="Train and evaluate every variant; nothing goes live.",
+    )
+
+
+def reindex() -> "UnresolvedAssetJobDefinition":
+    """The champion that the alias names, its captions, its index."""
+    return dg.define_asset_job(
+        REINDEX,
+        selection=dg.AssetSelection.assets("champion", "captions", "caption_index"),
+        description="Caption and index with whatever version the champion alias names.",
+    )

@@ -1,0 +1,158 @@
+"""`python -m dagster_project.run`: the whole pipeline from a terminal, as `make run` calls it.
+
+The run happens on the same Dagster instance that the UI opens, so it can be looked at afterwards. A
+run that would make nothing is not started; `--force` makes everything anew.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project.home import DEFAULT_PROFILE, Home, home_of, profile_in
+from finecap.config import Profile, load_profile
+
+COLUMNS = {
+    "judge_t2i_r1": "judge R@1",
+    "clip_s": "CLIP-S",
+    "cider": "CIDEr",
+    "background_recall": "background",
+    "grammatical_rate": "grammatical",
+    "repetition_rate": "repetition",
+}
+"""Of the table that ends a run."""
+
+_INSTANCE = """\
+# Written by dagster_project.run; edit it freely, it is not written again.
+telemetry:
+  enabled: false
+python_logs:
+  python_log_level: INFO
+run_coordinator:
+  module: dagster._core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 1
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the pipeline; 0 when everything was made or was there already."""
+    options = _options(arguments)
+    profile = use_profile(options.profile)
+    home = home_of(profile.name)
+    prepare(home, profile)
+    started = time.monotonic()
+    with dg.DagsterInstance.get() as instance:
+        from dagster_project.definitions import defs
+        from dagster_project.plan import is_up_to_date
+
+        if not options.force and is_up_to_date(defs, profile, home, instance):
+            say(f"nothing to do: profile {profile.name} is up to date")
+            _closing(home, profile, time.monotonic() - started)
+            return 0
+        run_id, is_success = _execute(defs, instance, options.force)
+        _timing(instance, run_id)
+    if not is_success:
+        say(f"run {run_id} failed; the error is above and, with all events, in the UI (`make up`)")
+        return 1
+    _closing(home, profile, time.monotonic() - started)
+    return 0
+
+
+def use_profile(name_or_file: str) -> Profile:
+    """The profile, for this process and the steps' processes, which build the same definitions."""
+    os.environ["FINECAP_PROFILE"] = name_or_file
+    return load_profile(name_or_file)
+
+
+def prepare(home: Home, profile: Profile) -> None:
+    """Bind the home to the profile and point Dagster and its processes at it."""
+    home.claim(profile.name)
+    home.dagster.mkdir(parents=True, exist_ok=True)
+    settings = home.dagster / "dagster.yaml"
+    if not settings.is_file():
+        settings.write_text(_INSTANCE)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["FINECAP_HOME"] = str(home.path)
+    # No telemetry from any of the three; a user who sets these otherwise is left alone.
+    for name in ("DAGSTER_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
+
+
+def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, force: bool) -> tuple[str, bool]:
+    """Run the job; its id and whether all steps succeeded."""
+    config: dict[str, object] = {"loggers": {"progress": {}}}
+    if force:
+        nodes = [
+            asset.node_def.name
+            for asset in defs.assets or []
+            if isinstance(asset, dg.AssetsDefinition)
+        ]
+        config["ops"] = {name: {"config": {"force": True}} for name in nodes}
+    from dagster_project.definitions import retrain_job
+
+    job = dg.reconstructable(retrain_job)
+    with dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome:
+        return outcome.run_id, outcome.success
+
+
+def _timing(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Print where the time went."""
+    from dagster_project.overhead import report, timings
+
+    say("\n" + report(timings(instance, run_id)))
+
+
+def _closing(home: Home, profile: Profile, seconds: float) -> None:
+    """Print the table, where things lie, and what to do next."""
+    is_default = profile.name == DEFAULT_PROFILE
+    folder = "" if is_default else f"FINECAP_HOME={_relative(home.path)} "
+    suffix = "" if is_default else f" PROFILE={os.environ['FINECAP_PROFILE']}"
+    say(f"\n{summary(home.reports / 'leaderboard.json')}\n\ndone in {seconds:.0f} s")
+    say(f"all scores   {_relative(home.reports / 'leaderboard.md')}")
+    say(f"artifacts    {_relative(home.artifacts)}")
+    say(f"browse       make up{suffix}")
+    say(f'search       {folder}.venv/bin/finecap search "red boat near a house"')
+
+
+def summary(leaderboard: Path) -> str:
+    """The variants' main test scores as plain text."""
+    content = json.loads(leaderboard.read_text())
+    variants: dict[str, dict[str, dict[str, float | None]]] = content["variants"]
+    width = max(len(name) for name in variants)
+    head = f"{'variant':<{width}}" + "".join(f"  {title:>11}" for title in COLUMNS.values())
+    lines = [f"profile {content['profile']}, test split, data {content['data_md5'][:8]}", head]
+    for name, metrics in variants.items():
+        values = [metrics.get(metric, {}).get("value") for metric in COLUMNS]
+        cells = [f"  {'-' if value is None else f'{value:.3f}':>11}" for value in values]
+        lines.append(f"{name:<{width}}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _relative(path: Path) -> str:
+    """The path from here, where it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dagster_project.run", description=__doc__)
+    parser.add_argument("--profile", default=profile_in(), help="built-in name, or a YAML file")
+    parser.add_argument("--force", action="store_true", help="make everything anew")
+    return parser.parse_args(arguments)
+
+
+def say(text: str) -> None:
+    """Write to the terminal."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

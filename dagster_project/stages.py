@@ -1,0 +1,395 @@
+"""How every asset runs: once per data version, tracked, timed, and whole on disk or not at all.
+
+`Stages.run` is the one door from an asset to the library. It computes the data version from what
+goes in, returns at once when that version is complete on disk (and registered, for models), and
+else gives the library an empty folder and a `log` callback. `stage` declares an asset with the
+profile's settings as its run config. No asset's name or model lives here.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dagster_project import metadata
+from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
+from dagster_project.home import Home
+from dagster_project.run_config import Forcible, settings_dump, with_defaults
+from dagster_project.versions import code_version, data_version
+from finecap.config import Stage
+from finecap.log import Log
+
+if TYPE_CHECKING:
+    from dagster_project.tracking import ModelVersion, TrackedRun, Tracker
+
+Work = Callable[[Path, Log], Mapping[str, float]]
+"""Writes an artifact into the empty folder it is given and returns its metrics."""
+Details = Callable[[Path], Mapping[str, str]]
+"""Markdown by title for the UI, from the finished folder."""
+LOG_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class Registered:
+    """How a stage's artifact enters the model registry."""
+
+    name: str
+    variant: str
+    encoder: Artifact | None = (
+        None  # of a captioner: exported with it, so that it can caption alone
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a stage is about to make."""
+
+    asset: str
+    version: str
+    data_md5: str
+    inputs: Mapping[str, str]
+    config: Mapping[str, Any]
+
+
+class Stages(dg.ConfigurableResource):
+    """Runs stages of one profile in its home."""
+
+    profile: str
+    root: str
+    path: str  # of the home
+
+    @property
+    def home(self) -> Home:
+        """Folders of the profile's state."""
+        return Home(Path(self.root), Path(self.path))
+
+    @property
+    def store(self) -> ArtifactStore:
+        """The profile's artifacts."""
+        return ArtifactStore(self.home.artifacts)
+
+    def parent(self, artifact: Artifact, asset: str) -> Artifact:
+        """The very artifact of `asset` that `artifact` was made from."""
+        return self.store.get(asset, artifact.inputs[asset])
+
+    def tracker(self, context: dg.AssetExecutionContext) -> "Tracker":
+        """The profile's MLflow store, on behalf of this Dagster run."""
+        from dagster_project.tracking import Tracker
+
+        return Tracker(self.home.mlflow, experiment_of(self.profile), context.run.run_id)
+
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        config: Forcible,
+        inputs: Sequence[Artifact],
+        work: Work,
+        *,
+        details: Details | None = None,
+        registered: Registered | None = None,
+        is_valid: Callable[[Artifact], bool] = lambda _: True,
+    ) -> dg.MaterializeResult:
+        """The stage's materialization, made now unless this data version exists.
+
+        Args:
+            context: of the asset.
+            config: its run config; `force` makes it anew.
+            inputs: the upstream artifacts that `work` reads.
+            work: calls the library.
+            details: what people see of the result.
+            registered: for models, how they enter the registry.
+            is_valid: whether an artifact found on disk still holds (e.g. its build is live).
+
+        Raises:
+            NoSpaceError: the disk filled up; nothing half-written is left behind.
+        """
+        plan = _plan(context, config, inputs)
+        found = None if config.force else self.store.find(plan.asset, plan.version)
+        is_reused = found is not None and is_valid(found)
+        artifact = found
+        if artifact is None or not is_reused:
+            artifact = self._make(context, plan, work, details, registered)
+        extra: dict[str, Any] = {}
+        if registered is not None:
+            extra = self._enter(context, artifact, registered, is_new=not is_reused)
+        return result(artifact, is_reused, extra)
+
+    def adopt(
+        self,
+        context: dg.AssetExecutionContext,
+        folder: Path,
+        md5: str,
+        seconds: float,
+        details: Details,
+    ) -> dg.MaterializeResult:
+        """The materialization of a data set that lies in `folder` and keeps lying there."""
+        self.home.claim(self.profile)
+        name = "/".join(context.asset_key.path)
+        artifact = self.store.find(name, md5)
+        is_known = artifact is not None and artifact.path == folder
+        if artifact is None or not is_known:
+            shown = details(folder)
+            artifact = self.store.record(
+                Artifact(name, folder, md5, data_md5=md5, details=shown, seconds=seconds)
+            )
+        return result(artifact, is_known, {"md5": md5})
+
+    def log_scores(
+        self,
+        context: dg.AssetExecutionContext,
+        made: dg.MaterializeResult,
+        model: str,
+        captioner: Artifact,
+    ) -> None:
+        """Put an evaluation on its captioner's MLflow run and version; once per evaluation."""
+        scores = self.artifact_of(context, made)
+        note = f"{scores.asset}@{scores.data_version}"
+        tracker = self.tracker(context)
+        version = tracker.version(model, captioner.data_version)
+        if version is not None and version.tags.get("evaluation") != note:
+            tracker.add_metrics(version.run_id or "", scores.metrics)
+            tracker.tag_version(version, "evaluation", note)
+
+    def publish_reports(
+        self, context: dg.AssetExecutionContext, made: dg.MaterializeResult
+    ) -> None:
+        """Copy a report's files to where people look for the latest."""
+        self.home.reports.mkdir(parents=True, exist_ok=True)
+        for file in self.artifact_of(context, made).path.iterdir():
+            if file.is_file() and file.name != MARKER:
+                partial = self.home.reports / f"{file.name}.partial"
+                shutil.copyfile(file, partial)
+                partial.replace(self.home.reports / file.name)
+
+    def artifact_of(
+        self, context: dg.AssetExecutionContext, made: dg.MaterializeResult
+    ) -> Artifact:
+        """The artifact behind a materialization of this asset."""
+        version = made.data_version.value if made.data_version else ""
+        return self.store.get("/".join(context.asset_key.path), version)
+
+    def _make(
+        self,
+        context: dg.AssetExecutionContext,
+        plan: Plan,
+        work: Work,
+        details: Details | None,
+        registered: Registered | None,
+    ) -> Artifact:
+        """Run `work` in a folder that becomes the artifact when all went well."""
+        if registered is None:
+            return self._write(context, plan, work, details, None)
+        with self.tracker(context).child(plan.asset, plan.config, _tags(plan, registered)) as run:
+            return self._write(context, plan, work, details, run)
+
+    def _write(
+        self,
+        context: dg.AssetExecutionContext,
+        plan: Plan,
+        work: Work,
+        details: Details | None,
+        run: "TrackedRun | None",
+    ) -> Artifact:
+        history: list[dict[str, float]] = []
+        with self.store.writing(plan.asset, plan.version) as folder:
+            started = time.monotonic()
+            metrics = dict(work(folder, reporter(context, history, run)))
+            seconds = time.monotonic() - started
+            if run is not None:
+                run.log(None, metrics)
+            shown = {"curves": metadata.curves(history), **(details(folder) if details else {})}
+            artifact = Artifact(
+                plan.asset,
+                folder,
+                plan.version,
+                data_md5=plan.data_md5,
+                inputs=plan.inputs,
+                metrics=metrics,
+                config=plan.config,
+                details={title: text for title, text in shown.items() if text},
+                history=tuple(history),
+                seconds=seconds,
+                run_id=run.run_id if run else None,
+            )
+            return self.store.publish(folder, artifact)
+
+    def _enter(
+        self,
+        context: dg.AssetExecutionContext,
+        artifact: Artifact,
+        registered: Registered,
+        is_new: bool,
+    ) -> dict[str, Any]:
+        """Register the artifact unless its data version is; what the UI shows of that."""
+        tracker = self.tracker(context)
+        version = tracker.version(registered.name, artifact.data_version)
+        if version is None or is_new:
+            version = self._register(tracker, artifact, registered)
+        run_id = version.run_id or ""
+        return {
+            "registered_model": f"{version.name} v{version.version}",
+            "mlflow_run": dg.MetadataValue.url(tracker.page(run_id)),
+        }
+
+    def _register(
+        self, tracker: "Tracker", artifact: Artifact, registered: Registered
+    ) -> "ModelVersion":
+        """Register an artifact, with a run rebuilt from its record where the store lost its own."""
+        from dagster_project.tracking import EXPORT, model_of
+
+        plan = Plan(
+            artifact.asset,
+            artifact.data_version,
+            artifact.data_md5,
+            artifact.inputs,
+            artifact.config,
+        )
+        tags = _tags(plan, registered)
+        run_id = artifact.run_id
+        if run_id is None or not tracker.has_run(run_id):
+            run_id = tracker.replay(artifact.asset, artifact.config, artifact.history, tags)
+            artifact = self.store.record(replace(artifact, run_id=run_id))
+        kind = "encoder" if registered.encoder is None else "captioner"
+        model = model_of(registered.name, registered.variant, kind, Path(self.root))
+        with tempfile.TemporaryDirectory(dir=self.store.root, prefix=".export-") as scratch:
+            folder = Path(scratch) / EXPORT
+            export(artifact, registered.encoder, folder)
+            return tracker.register(model, run_id, folder, {**tags, "profile": self.profile})
+
+
+def experiment_of(profile: str) -> str:
+    """The MLflow experiment of a profile."""
+    return f"finecap-{profile}"
+
+
+def stage(
+    run: type[Forcible],
+    settings: Stage | None,
+    *,
+    group: str,
+    modules: Sequence[str],
+    files: Sequence[Path] = (),
+    priority: int = 0,
+    kinds: Sequence[str] = (),
+    **options: Any,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Declare an asset that runs as a stage.
+
+    Args:
+        run: the run config its body is annotated with.
+        settings: the profile's values, which become the defaults; None where it has no knobs.
+        group: of the asset graph.
+        modules: library modules that make its result; with what they import, its code version.
+        files: data files of the library that its result depends on.
+        priority: of its step among those ready; higher first.
+        kinds: shown in the UI.
+        options: of `dg.asset`.
+    """
+
+    def declare(body: Callable[..., Any]) -> dg.AssetsDefinition:
+        defaults = run if settings is None else with_defaults(run, settings)
+        body.__annotations__["config"] = defaults
+        return dg.asset(
+            group_name=group,
+            code_version=code_version(modules, files),
+            io_manager_key="artifacts",
+            op_tags={"dagster/priority": str(priority)},
+            kinds=set(kinds),
+            metadata={"settings": dg.MetadataValue.json(settings_dump(defaults(force=False)))},
+            **options,
+        )(body)
+
+    return declare
+
+
+def reporter(
+    context: dg.AssetExecutionContext,
+    history: list[dict[str, float]],
+    run: "TrackedRun | None" = None,
+) -> Log:
+    """A `log` callback: lines to Dagster, metrics to the history and to MLflow.
+
+    Lines of steps are thinned to one a second, because each is a row of Dagster's event log.
+    """
+    shown_at = 0.0
+    counts: dict[str, int] = {}
+
+    def log(message: str, step: int | None = None, **metrics: float) -> None:
+        nonlocal shown_at
+        if metrics:
+            first = next(iter(metrics))
+            counts[first] = counts.get(first, -1) + 1
+            row = {name: float(value) for name, value in metrics.items()}
+            history.append({"step": float(counts[first] if step is None else step), **row})
+            if run is not None:
+                run.log(step, row)
+        if step is None or time.monotonic() - shown_at > LOG_EVERY_S:
+            shown_at = time.monotonic()
+            numbers = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
+            at = "" if step is None else f"step {step} "
+            context.log.info(f"{at}{message} {numbers}".rstrip())
+
+    return log
+
+
+def result(artifact: Artifact, is_reused: bool, extra: Mapping[str, Any]) -> dg.MaterializeResult:
+    """The materialization: data version, numbers, and what people look at."""
+    shown = {title: dg.MetadataValue.md(text) for title, text in artifact.details.items()}
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(artifact.data_version),
+        metadata={
+            "status": "reused" if is_reused else "made",
+            "folder": dg.MetadataValue.path(str(artifact.path)),
+            "library_seconds": 0.0 if is_reused else artifact.seconds,
+            "metrics": dg.MetadataValue.md(metadata.numbers(artifact.metrics)),
+            **shown,
+            **extra,
+        },
+    )
+
+
+def export(artifact: Artifact, encoder: Artifact | None, destination: Path) -> None:
+    """Copy what serving loads into `destination`: an encoder alone, or a captioner with its own."""
+    if encoder is None:
+        unserved = shutil.ignore_patterns(MARKER, "checkpoint*", "*.npy")
+        shutil.copytree(artifact.path, destination, ignore=unserved, dirs_exist_ok=True)
+    else:
+        from finecap.models.export import export_pair
+
+        export_pair(artifact.path, encoder.path, destination)
+
+
+def _plan(context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[Artifact]) -> Plan:
+    """Name and data version of what the stage makes."""
+    key = context.asset_key
+    code = context.assets_def.code_versions_by_key[key] or ""
+    versions = {artifact.asset: artifact.data_version for artifact in inputs}
+    dump = settings_dump(config)
+    md5s = {artifact.data_md5 for artifact in inputs}
+    if len(md5s) > 1:
+        raise dg.Failure(
+            f"{'/'.join(key.path)}: its inputs come of different data sets ({sorted(md5s)}); "
+            "materialize them again from `dataset` on"
+        )
+    name = "/".join(key.path)
+    return Plan(name, data_version(versions, dump, code), "".join(md5s), versions, dump)
+
+
+def _tags(plan: Plan, registered: Registered) -> dict[str, str]:
+    """Where a model comes from."""
+    import json
+
+    return {
+        "asset": plan.asset,
+        "variant": registered.variant,
+        "model": registered.name,
+        "data_version": plan.version,
+        "data_md5": plan.data_md5,
+        "parents": ", ".join(f"{name}@{version}" for name, version in plan.inputs.items()),
+        "config": json.dumps(plan.config, sort_keys=True),
+    }

@@ -1,0 +1,129 @@
+"""`python -m dagster_project.study --seeds 0,1,2`: the chain once per seed, and its spread.
+
+Every stage that draws at random gets the profile's seed plus the study's; the data set and the
+bootstrap keep theirs, so that rows differ by training alone. Nothing goes live: no alias, no
+leaderboard, no index. Resumable, because a stage whose data version exists is not run again. Seeds
+run from the last to the first, so that the graph ends where a plain run of the profile left it.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from dagster_project.artifacts import ArtifactStore
+from dagster_project.home import Home, home_of, profile_in
+from dagster_project.resources import materialized_version
+from dagster_project.run import prepare, say, use_profile
+from finecap.config import Profile
+
+FIXED = ("dataset", "evaluation")
+"""Assets, by first part of the key, whose seed is not the training's."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; 0 when every seed's chain went through."""
+    options = _options(arguments)
+    profile = use_profile(options.profile)
+    home = home_of(profile.name)
+    prepare(home, profile)
+    seeds: list[int] = options.seeds
+    scores: dict[int, dict[str, Mapping[str, float]]] = {}
+    with dg.DagsterInstance.get() as instance:
+        for seed in sorted(seeds, reverse=True):
+            say(f"seed {seed}")
+            run_id = _execute(instance, seed)
+            if run_id is None:
+                say(f"seed {seed} failed; run the same command again to go on from there")
+                return 1
+            scores[seed] = _scores(instance, run_id, home)
+    content = summary(profile, {seed: scores[seed] for seed in seeds})
+    home.reports.mkdir(parents=True, exist_ok=True)
+    partial = home.reports / "study.json.partial"
+    partial.write_text(json.dumps(content, indent=1) + "\n")
+    partial.replace(home.reports / "study.json")
+    say(f"{len(seeds)} seeds: {home.reports / 'study.json'}")
+    return 0
+
+
+def seeded(assets: Sequence[dg.AssetsDefinition], seed: int) -> dict[str, dict[str, object]]:
+    """Run config by op: `seed` added to the profile's own, wherever a stage trains or draws."""
+    ops: dict[str, dict[str, object]] = {}
+    for asset in assets:
+        own = asset.metadata_by_key[asset.key]["settings"].value
+        if "seed" in own and asset.key.path[0] not in FIXED:
+            ops[asset.node_def.name] = {"config": {"seed": own["seed"] + seed}}
+    return ops
+
+
+def summary(
+    profile: Profile, scores: Mapping[int, Mapping[str, Mapping[str, float]]]
+) -> dict[str, object]:
+    """Mean, spread and values by variant and test metric.
+
+    Args:
+        profile: named in the report.
+        scores: by seed, then variant, then `test/<metric>` (val metrics are left out).
+    """
+    seeds = list(scores)
+    variants = list(scores[seeds[0]])
+    table: dict[str, dict[str, object]] = {}
+    for variant in variants:
+        names = [n for n in scores[seeds[0]][variant] if n.startswith("test/")]
+        shared = [n for n in names if all(n in scores[seed][variant] for seed in seeds)]
+        table[variant] = {
+            name.removeprefix("test/"): _spread([scores[seed][variant][name] for seed in seeds])
+            for name in shared
+        }
+    return {"profile": profile.name, "seeds": seeds, "variants": table}
+
+
+def _spread(values: Sequence[float]) -> dict[str, object]:
+    """Mean and sample standard deviation, which one value does not have."""
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "sd": sd, "values": list(values)}
+
+
+def _execute(instance: dg.DagsterInstance, seed: int) -> str | None:
+    """Run the chain with that seed; its run id, None when it failed."""
+    from dagster_project.definitions import defs, study_job
+
+    assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    config = {"loggers": {"progress": {}}, "ops": seeded(assets, seed)}
+    job = dg.reconstructable(study_job)
+    with dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome:
+        return outcome.run_id if outcome.success else None
+
+
+def _scores(
+    instance: dg.DagsterInstance, run_id: str, home: Home
+) -> dict[str, Mapping[str, float]]:
+    """Each variant's metrics in that run."""
+    from dagster_project.definitions import defs
+
+    store = ArtifactStore(home.artifacts)
+    keys = [k for k in defs.resolve_asset_graph().get_all_asset_keys() if k.path[0] == "evaluation"]
+    return {
+        key.path[1]: store.get(
+            "/".join(key.path), materialized_version(instance, key, run_id) or ""
+        ).metrics
+        for key in sorted(keys)
+    }
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dagster_project.study")
+    parser.add_argument("--profile", default=profile_in(), help="built-in name, or a YAML file")
+    parser.add_argument("--seeds", type=_seeds, default=[0, 1, 2], help="e.g. 0,1,2")
+    return parser.parse_args(arguments)
+
+
+def _seeds(text: str) -> list[int]:
+    return sorted({int(part) for part in text.split(",")})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

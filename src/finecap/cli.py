@@ -1,0 +1,216 @@
+"""The command `finecap`: what needs the library alone. Thin: parse, call, print.
+
+Commands that need MLflow, DVC or Dagster join from elsewhere by the entry-point group
+`finecap.commands` (a typer app, or a function that becomes a command), so that an image for search
+can be without them. Everything heavy is imported inside the commands: `finecap --help` answers at
+once. stdout carries results only; progress and errors go to stderr. Exit code 1: it could not be
+done in this state; 2: what was asked is wrong.
+"""
+
+# typer.Option and typer.Argument have parts without types.
+# pyright: reportUnknownMemberType=false
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from finecap.search.index import Hit
+
+PLUGINS = "finecap.commands"
+
+app = typer.Typer(
+    help="Train captioners that say what is distinctive, and find images by what they say.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+profile_app = typer.Typer(help="Profiles: the settings of all stages.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+class SearchMode(StrEnum):
+    """What a search ranks by."""
+
+    hybrid = "hybrid"
+    words = "words"
+    picture = "picture"
+
+
+class UsageError(ValueError):
+    """What was asked on the command line cannot be right."""
+
+
+_WRONG_QUESTION = ("UsageError", "QueryError", "ProfileError", "FileNotFoundError")
+
+
+def home_folder() -> Path:
+    """Where state lives: `$FINECAP_HOME`, by default `./var`."""
+    return Path(os.environ.get("FINECAP_HOME") or "var")
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help='Words and conditions: "boat colour:red".')],
+    *,
+    as_json: Json = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Hits shown.")] = 10,
+    mode: Annotated[SearchMode, typer.Option(help="Rank by.")] = SearchMode.hybrid,
+) -> None:
+    """Find images by what their captions say and by what they show."""
+    from finecap.search.searcher import Searcher
+
+    searcher = Searcher.open(home_folder())
+    hits = searcher.search(query, limit=limit, mode=mode.value)
+    if as_json:
+        _print_json({"hits": [asdict(hit) for hit in hits], "build": searcher.manifest.build_id})
+    else:
+        _print_hits(hits)
+
+
+@app.command()
+def caption(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Caption images with the captioner of the live index."""
+    missing = [str(path) for path in images if not path.is_file()]
+    if missing:
+        raise UsageError(f"no such image: {', '.join(missing)}")
+    from finecap.models.export import load_pair
+    from finecap.search.searcher import load_live_manifest, verified_export
+
+    home = home_folder()
+    manifest = load_live_manifest(home)
+    captions = load_pair(verified_export(home, manifest.captioner)).caption_images(images)
+    pairs = list(zip(map(str, images), captions, strict=True))
+    if as_json:
+        _print_json({"captions": [{"image": image, "caption": said} for image, said in pairs]})
+        return
+    for image, said in pairs:
+        typer.echo(f"{image}\t{said}")
+
+
+@app.command()
+def draw(
+    into: Annotated[Path, typer.Argument(help="Folder to draw into.")],
+    *,
+    profile: Annotated[str, typer.Option(help="Whose world.")] = "scenes",
+) -> None:
+    """Draw the default world: images, captions and facts, the same bytes on every machine."""
+    from finecap.config import load_profile
+
+    config = load_profile(profile).data  # before the imports that take a moment
+    from finecap.data.scenes import draw_world
+    from finecap.log import print_log
+
+    draw_world(into, config, print_log)
+
+
+@app.command(name="import")
+def import_(
+    kind: Annotated[str, typer.Argument(help="Kind of data set, e.g. flickr8k.")],
+    *,
+    source: Annotated[Path, typer.Option(help="Folder it was handed out in.")],
+    into: Annotated[Path, typer.Option(help="Data folder to write.")],
+) -> None:
+    """Turn a foreign data set into a data folder: images and captions.jsonl."""
+    from finecap.data.importers import import_dataset
+    from finecap.log import print_log
+
+    report = import_dataset(kind, source, into, print_log)
+    typer.echo(f"{into}: {report.images} images")
+
+
+@profile_app.command(name="list")
+def list_profiles() -> None:
+    """Print the names of the built-in profiles."""
+    from finecap.config import profile_names
+
+    for name in profile_names():
+        typer.echo(name)
+
+
+@profile_app.command(name="show")
+def show_profile(
+    name: Annotated[str, typer.Argument(help="Built-in name, or path of a .yaml file.")],
+) -> None:
+    """Print every field of a profile with its value, as YAML."""
+    import yaml
+
+    from finecap.config import load_profile
+
+    values = load_profile(name).model_dump(mode="json")
+    typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
+
+
+def add_plugins(to: typer.Typer) -> None:
+    """Add what installed packages offer in the group `finecap.commands`, in order of name."""
+    for entry in sorted(entry_points(group=PLUGINS), key=lambda entry: entry.name):
+        offered = entry.load()
+        if isinstance(offered, typer.Typer):
+            to.add_typer(offered, name=entry.name)
+        else:
+            to.command(name=entry.name)(offered)
+
+
+def main() -> None:
+    """Run the command line; errors we foresaw become one line on stderr."""
+    add_plugins(app)
+    try:
+        app()
+    except Exception as error:
+        if not _foreseen(error):
+            raise
+        line = " ".join(str(error).split())
+        sys.stderr.write(f"finecap: {line}\n")
+        raise SystemExit(2 if type(error).__name__ in _WRONG_QUESTION else 1) from None
+
+
+def _foreseen(error: Exception) -> bool:
+    """Whether the error is one of our own, whose message says what to do."""
+    own = type(error).__module__.partition(".")[0] in {"finecap", "dagster_project"}
+    return own or isinstance(error, FileNotFoundError)
+
+
+def _print_json(result: dict[str, Any]) -> None:
+    typer.echo(json.dumps(result, ensure_ascii=False))
+
+
+def _print_hits(hits: "list[Hit]") -> None:
+    """A table of hits; captions are printed as they are, never read as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not hits:
+        sys.stderr.write("finecap: nothing found\n")
+        return
+    table = Table("#", "score", "caption", "words", "picture", "image", box=None)
+    for column in table.columns:
+        column.overflow = "fold"
+    for place, hit in enumerate(hits, start=1):
+        said = Text(hit.caption)
+        said.highlight_words(hit.matched_words, "bold", case_sensitive=True)
+        scores = [_number(hit.bm25_score, 2), _number(hit.vector_score, 3)]
+        row = [str(place), f"{hit.score:.4f}", said, *scores, Text(hit.path)]
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,325 @@
+"""Every knob of every stage, once: one flat frozen pydantic model per stage.
+
+A profile (YAML under `profiles/`, or a file of the user's own) gives values for all stages; what it
+leaves out keeps the default written here. Stages receive their model whole. What is not here:
+paths of artifacts (orchestration hands them over) and promotion policy (`mlflow/registry.toml`).
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+REWARDS = ("cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
+"""The reward variants of self-critical training, in the order tables show them."""
+
+
+class Stage(BaseModel):
+    """A stage's settings: immutable, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Stage):
+    """Where the data set lies and, for the drawn world, how much of it there is."""
+
+    folder: str = Field(default="data", description="holds captions.jsonl and images/")
+    pointer: str = Field(
+        default="data.dvc", description="the DVC file that names the folder's version"
+    )
+    drawn: bool = Field(
+        default=True, description="draw the default world when the folder is missing"
+    )
+    seed: int = Field(default=0, ge=0, description="of the drawn world")
+    clip_images: int = Field(default=10_000, ge=0, description="train images of part `clip`")
+    judge_images: int = Field(default=8_000, ge=0, description="train images of part `judge`")
+    captioner_images: int = Field(
+        default=4_000, ge=0, description="train images of part `captioner`"
+    )
+    val_images: int = Field(default=500, ge=1)
+    test_images: int = Field(default=1_000, ge=1)
+
+
+class ValidationConfig(Stage):
+    """Bounds of the Great Expectations suite; rows outside them are quarantined."""
+
+    min_captions: int = Field(default=1, ge=1, description="per image")
+    max_caption_words: int = Field(default=60, ge=1)
+    min_side: int = Field(default=32, ge=1, description="pixels")
+    max_side: int = Field(default=8192, ge=1, description="pixels")
+    max_quarantined_share: float = Field(
+        default=0.01, ge=0, le=1, description="above it the run stops"
+    )
+
+
+class GrammarNegativesConfig(Stage):
+    """Corruptions of correct captions (design: repeat, remove, insert, swap, shuffle, cut off)."""
+
+    seed: int = Field(default=0, ge=0)
+    per_caption: int = Field(default=4, ge=1, description="corruptions drawn for each caption")
+    max_captions: int = Field(
+        default=60_000, ge=1, description="captions corrupted, in seeded order"
+    )
+
+
+class AttributeNegativesConfig(Stage):
+    """Captions with the words of one attribute removed, or swapped for another value."""
+
+    seed: int = Field(default=0, ge=0)
+    attributes: list[str] = Field(default=["colour", "background", "size", "relation"])
+    lexicon_folder: str | None = Field(
+        default=None, description="own lexicons, added to the built-in ones"
+    )
+
+
+class ClipConfig(Stage):
+    """A contrastive encoder trained here, or an open_clip one loaded from a tag or a file."""
+
+    tag: str | None = Field(default=None, description="an open_clip architecture, e.g. ViT-B-32")
+    pretrained: str | None = Field(
+        default=None, description="open_clip weights tag or checkpoint file"
+    )
+    embed_dim: int = Field(default=128, ge=8)
+    image_size: int = Field(default=64, ge=16, description="pixels; images are resized to it")
+    image_tower: Literal["resnet", "vit", "timm"] = "resnet"
+    image_width: int = Field(
+        default=16, ge=8, description="channels of the first stage, or ViT width"
+    )
+    image_layers: int = Field(default=1, ge=1, description="blocks per stage, or ViT layers")
+    patch_size: int = Field(default=8, ge=1, description="ViT only")
+    timm_model: str = Field(default="mobilenetv2_100", description="image tower `timm` only")
+    timm_checkpoint: str | None = Field(default=None, description="its weights, safetensors")
+    image_trainable: bool = Field(default=True, description="false: locked-image tuning (LiT)")
+    text_width: int = Field(default=128, ge=8)
+    text_layers: int = Field(default=2, ge=1)
+    text_heads: int = Field(default=4, ge=1)
+    context_length: int = Field(default=40, ge=4, description="tokens, prompt included")
+    min_word_count: int = Field(default=1, ge=1, description="rarer words become <unk>")
+    prompt: str = Field(
+        default="A photo depicts", description="before every scored caption (CLIPScore)"
+    )
+    text: Literal["alt_text", "captions"] = "alt_text"
+    part: str = Field(default="clip", description="train images read; empty: all")
+    word_loss_weight: float = Field(
+        default=1.0, ge=0, description="of predicting the text's words from the grid (SuperClass)"
+    )
+    word_epochs: int = Field(
+        default=6, ge=0, description="epochs before `epochs` with the word loss alone"
+    )
+    word_batch_size: int = Field(default=64, ge=1, description="images a step in those")
+    epochs: int = Field(default=6, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    lr: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, le=0.5, description="of all steps, linear")
+    bf16: bool = Field(
+        default=True, description="autocast; halves the time on CPUs with avx512_bf16"
+    )
+    threads: int = Field(default=1, ge=0, description="0 leaves torch's own choice")
+    seed: int = Field(default=0, ge=0)
+
+
+class ClipRewardConfig(Stage):
+    """The reward's encoder: text tower and grammar head tuned on negatives, image tower frozen."""
+
+    grammar_tower: Literal["joint", "recurrent"] = Field(
+        default="recurrent", description="what the head reads: CLIP's text tower, or its own GRU"
+    )
+    hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
+    steps: int = Field(default=400, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    lr: float = Field(default=5e-4, gt=0)
+    head_lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, le=0.5)
+    grammar_weight: float = Field(default=1.0, ge=0, description="of the binary cross-entropy")
+    attribute_weight: float = Field(default=1.0, ge=0, description="of the attribute-negative loss")
+    val_share: float = Field(default=0.05, gt=0, lt=1, description="of the captions, held out")
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class FeaturesConfig(Stage):
+    """Frozen grid features and CLIP vectors of every image, written once, memory-mapped."""
+
+    part: str = Field(
+        default="captioner", description="train images kept; empty: all. val, test: always"
+    )
+    batch_size: int = Field(default=256, ge=1)
+    threads: int = Field(default=1, ge=0)
+
+
+class MleConfig(Stage):
+    """Maximum likelihood: cross-entropy on the reference captions."""
+
+    text: Literal["captions", "alt_text"] = "captions"
+    width: int = Field(default=128, ge=8)
+    heads: int = Field(default=4, ge=1)
+    encoder_layers: int = Field(default=1, ge=0)
+    decoder_layers: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    max_tokens: int = Field(default=32, ge=2, description="words and EOS")
+    min_word_count: int = Field(default=1, ge=1)
+    epochs: int = Field(default=4, ge=1)
+    batch_size: int = Field(default=64, ge=1, description="images; all their captions are read")
+    lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_share: float = Field(default=0.1, ge=0, le=0.5)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class ScstConfig(Stage):
+    """Self-critical sequence training; `weights` says what the reward is made of."""
+
+    weights: dict[str, float] = Field(
+        default={"clip_s": 1.0}, description="reward terms by name: clip_s, grammar, cider"
+    )
+    samples_per_image: int = Field(default=5, ge=2, description="K")
+    baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"
+    kl_weight: float = Field(
+        default=0.0, ge=0, description="penalty towards the MLE model, per token"
+    )
+    temperature: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=32, ge=2, description="words and EOS")
+    steps: int = Field(default=100, ge=1)
+    batch_size: int = Field(default=128, ge=1, description="images a step")
+    lr: float = Field(default=5e-4, gt=0)
+    warmup_steps: int = Field(default=5, ge=0)
+    grad_clip: float = Field(default=1.0, gt=0, description="norm")
+    val_every: int = Field(
+        default=25, ge=1, description="steps between looks at val, and checkpoints"
+    )
+    val_images: int = Field(default=500, ge=1)
+    max_repetition: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="a checkpoint whose val captions repeat more is not chosen",
+    )
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class EvaluationConfig(Stage):
+    """How captions are drawn and scored for the table: greedy, one length limit."""
+
+    max_tokens: int = Field(default=32, ge=2)
+    batch_size: int = Field(default=256, ge=1)
+    resamples: int = Field(default=1000, ge=1, description="of the bootstrap over images")
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class CaptionsConfig(Stage):
+    """Captioning of the gallery that search serves."""
+
+    splits: list[str] = Field(
+        default=["val", "test"], description="of the data set, in the gallery"
+    )
+    max_tokens: int = Field(default=32, ge=2)
+    batch_size: int = Field(default=256, ge=1)
+    threads: int = Field(default=2, ge=0)
+
+
+class IndexConfig(Stage):
+    """The caption index: what a build must show before it goes live."""
+
+    min_recall: float = Field(default=0.95, ge=0, le=1, description="recall@10 against brute force")
+    recall_queries: int = Field(default=50, ge=1)
+    keep_builds: int = Field(default=3, ge=1, description="older ones are dropped")
+
+
+class Profile(Stage):
+    """All stages of one pipeline."""
+
+    name: str
+    data: DataConfig = DataConfig()
+    validation: ValidationConfig = ValidationConfig()
+    grammar_negatives: GrammarNegativesConfig = GrammarNegativesConfig()
+    attribute_negatives: AttributeNegativesConfig = AttributeNegativesConfig()
+    base_clip: ClipConfig = ClipConfig()
+    judge_clip: ClipConfig = ClipConfig(part="judge", seed=1)
+    clip_reward: ClipRewardConfig = ClipRewardConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    mle: MleConfig = MleConfig()
+    scst: dict[str, ScstConfig] = Field(
+        default={"clip_s": ScstConfig()}, description="by reward variant"
+    )
+    evaluation: EvaluationConfig = EvaluationConfig()
+    captions: CaptionsConfig = CaptionsConfig()
+    index: IndexConfig = IndexConfig()
+
+
+class ProfileError(ValueError):
+    """A profile that is unknown, unreadable, or has a field no stage knows."""
+
+
+def profile_names() -> list[str]:
+    """Names of the built-in profiles, sorted."""
+    folder = resources.files("finecap") / "profiles"
+    return sorted(Path(str(f)).stem for f in folder.iterdir() if str(f).endswith(".yaml"))
+
+
+def load_profile(name_or_file: str) -> Profile:
+    """The profile of that built-in name, or in that YAML file.
+
+    `extends: NAME` at the top takes over another profile; `scst_common:` holds what all reward
+    variants share.
+
+    Raises:
+        ProfileError: unknown name, or a field or value no stage accepts; names file and field.
+    """
+    values = _read(name_or_file)
+    common = values.pop("scst_common", {})
+    if common:
+        values.setdefault("scst", {"clip_s": {}})
+    if isinstance(values.get("scst"), dict):
+        values["scst"] = {
+            name: {**common, **own} if isinstance(own, dict) else own
+            for name, own in values["scst"].items()
+        }
+    try:
+        return Profile.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ProfileError(
+            f"profile {name_or_file}: field {field}: {first['msg']} (came: {first['input']!r}); "
+            "`finecap profile show scenes` prints every field"
+        ) from error
+
+
+def _read(name_or_file: str) -> dict[str, Any]:
+    """The profile's values as written, `extends` resolved."""
+    path = Path(name_or_file)
+    if path.suffix not in {".yaml", ".yml"}:
+        if name_or_file not in profile_names():
+            raise ProfileError(
+                f"unknown profile {name_or_file!r}, expected one of {', '.join(profile_names())} "
+                "or the path of a .yaml file"
+            )
+        path = Path(str(resources.files("finecap") / "profiles" / f"{name_or_file}.yaml"))
+    if not path.is_file():
+        raise ProfileError(f"profile file {path} does not exist")
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ProfileError(f"profile file {path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ProfileError(f"profile file {path}: expected a mapping of stages")
+    base = values.pop("extends", None)
+    return merged(_read(base), values) if base else values
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, nested mappings merged field by field."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = merged(result[key], value) if both else value
+    return result

@@ -1,0 +1,1 @@
+"""Records, their sources, their validation, and what turns them into model inputs."""

@@ -1,0 +1,240 @@
+"""From an image in any form to the pixels a model reads, the same way wherever one is read.
+
+`load_image` is the one place that opens images, so training, features, serving and a path, bytes
+or array given by a user all see the same RGB. What stays out: augmentation (no stage uses any) and
+tensors (callers wrap the arrays; this module needs no torch).
+"""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from finecap.data.records import Record
+from finecap.log import Log
+
+ImageSource = Path | str | bytes | npt.NDArray[np.generic] | Image.Image
+"""What `load_image` takes: a file, its content, an array (H, W[, C]) or a Pillow image."""
+
+# Named, because Pillow would otherwise also try formats that call other programs (EPS).
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+_CHUNK = 128  # images a thread resizes before the rows are written
+_TABLE_VERSION = 1  # raise it when the same image would give other pixels
+
+
+class ImageError(ValueError):
+    """Something that is no readable image."""
+
+
+def load_image(source: ImageSource) -> Image.Image:
+    """The image as upright 8-bit RGB; transparency is laid over white.
+
+    Args:
+        source: a file, its bytes, a Pillow image, or an array (H, W), (H, W, 1), (H, W, 3) or
+            (H, W, 4) of uint8, uint16 (full range) or floats in [0, 1].
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ImageError: it is no image, or a broken one; names the file.
+    """
+    if isinstance(source, Image.Image):
+        return _as_rgb(source, "image")
+    if isinstance(source, np.ndarray):
+        return _as_rgb(_from_array(source), "array")
+    if isinstance(source, bytes):
+        return _decoded(io.BytesIO(source), f"image of {len(source)} bytes")
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"image {path} does not exist")
+    with path.open("rb") as file:
+        return _decoded(file, f"image {path}")
+
+
+def to_pixels(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
+    """The centre square of an RGB image at `size` x `size`, uint8 (size, size, 3).
+
+    Bicubic with antialiasing, as CLIP's own transform. Mean and std are the model's, so
+    normalisation is too: an image read alone and its row of a `pixel_table` are then equal bytes.
+
+    Args:
+        image: RGB.
+        size: side, pixels.
+    """
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    if (width, height) != (size, size):
+        box = (left, top, left + side, top + side)
+        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
+    return np.array(image)
+
+
+def pixel_table(
+    folder: Path, records: Sequence[Record], size: int, destination: Path, log: Log
+) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+    """All images resized, uint8 (N, size, size, 3), read-only and memory-mapped.
+
+    Written once to the file `destination` (`.npy`), with a `.npy.json` beside it that names what it
+    was made from; a later call with the same images (name, bytes on disk, time of change) and size
+    opens it. Two processes may build it at once: each writes its own file, the last rename stays.
+
+    Args:
+        folder: the data folder that `Record.image` is relative to.
+        records: N; row i is the image of record i.
+        size: side, pixels.
+        destination: the `.npy` file; its folder must exist.
+        log: receives progress.
+
+    Raises:
+        ImageError: an image does not decode; names the file.
+        OSError: no space left; nothing half-written remains.
+    """
+    key = _table_key(folder, records, size)
+    sidecar = _sidecar(destination)
+    if not (destination.is_file() and _sidecar_key(sidecar) == key):
+        _write_table(folder, records, size, destination, log)
+        _write_text(sidecar, json.dumps({"key": key, "images": len(records), "size": size}))
+    return cast(
+        "np.memmap[tuple[int, ...], np.dtype[np.uint8]]", np.load(destination, mmap_mode="r")
+    )
+
+
+def _decoded(file: IO[bytes], name: str) -> Image.Image:
+    """The image in an open file; `name` is for messages."""
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return _as_rgb(image, name)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise a dozen kinds on broken bytes
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{name} does not decode: {reason}; replace or remove it") from error
+
+
+def _as_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Upright RGB of any mode Pillow knows."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = _eight_bit(image, name)
+    if image.mode == "F":
+        raise ImageError(f"{name} has float pixels, expected 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image, name: str) -> Image.Image:
+    """A 16-bit greyscale image by its high bytes (Pillow's own conversion clips at 255)."""
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
+        raise ImageError(f"{name} has 32-bit pixels, expected 8 or 16 bits a channel")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
+    """A Pillow image of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)."""
+    flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array  # noqa: PLR2004 - (H, W, 1)
+    good_shape = flat.ndim == 2 or (flat.ndim == 3 and flat.shape[2] in {3, 4})  # noqa: PLR2004 - (H, W), (H, W, C)
+    if not good_shape or 0 in flat.shape:
+        raise ImageError(f"array has the shape {array.shape}, expected (H, W), (H, W, 3 or 4)")
+    if flat.dtype == np.uint16:
+        return Image.fromarray((flat.astype(np.uint16) >> 8).astype(np.uint8))
+    if np.issubdtype(flat.dtype, np.floating):
+        values = flat.astype(np.float64)
+        if not (values.min() >= 0.0 and values.max() <= 1.0):
+            raise ImageError("array of floats leaves [0, 1], expected that range (or uint8)")
+        return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+    if flat.dtype != np.uint8:
+        raise ImageError(f"array is {flat.dtype}, expected uint8, uint16 or floats in [0, 1]")
+    return Image.fromarray(np.ascontiguousarray(flat.astype(np.uint8)))
+
+
+def _rows(folder: Path, records: Sequence[Record], size: int) -> npt.NDArray[np.uint8]:
+    """The table's rows (N, size, size, 3) of these records."""
+    rows = np.empty((len(records), size, size, 3), dtype=np.uint8)
+    for row, record in zip(rows, records, strict=True):
+        row[:] = to_pixels(load_image(folder / record.image), size)
+    return rows
+
+
+def _table_rows(
+    folder: Path, records: Sequence[Record], size: int
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The rows in order, a chunk at a time; threads share the cores as Pillow frees the GIL."""
+    starts = range(0, len(records), _CHUNK)
+
+    def rows(start: int) -> npt.NDArray[np.uint8]:
+        return _rows(folder, records[start : start + _CHUNK], size)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        try:
+            yield from pool.map(rows, starts)
+        finally:  # after a failure the remaining chunks would be work for nothing
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _write_table(
+    folder: Path, records: Sequence[Record], size: int, destination: Path, log: Log
+) -> None:
+    """Write the `.npy` through ordinary writes.
+
+    A memory map would be sparse until filled, and a full disk would then kill the process (SIGBUS)
+    where a write raises.
+    """
+    partial = destination.with_name(f"{destination.name}.{os.getpid()}.partial")
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(records), size, size, 3)}
+    done, step = 0, max(1, len(records) // 5)
+    try:
+        with partial.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for rows in _table_rows(folder, records, size):
+                file.write(rows.data)
+                if done // step != (done + len(rows)) // step:
+                    log(f"resized {done + len(rows)} of {len(records)} images to {size} px")
+                done += len(rows)
+        # Without its sidecar a table counts as absent, so a crash between the two is harmless.
+        _sidecar(destination).unlink(missing_ok=True)
+        partial.replace(destination)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _table_key(folder: Path, records: Sequence[Record], size: int) -> str:
+    """md5 over what the table depends on: the files as they lie on disk, in order, and the size."""
+    digest = hashlib.md5(f"{_TABLE_VERSION} {size}".encode(), usedforsecurity=False)
+    for record in records:
+        try:
+            stat = (folder / record.image).stat()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"image {folder / record.image} does not exist") from error
+        digest.update(f"\n{record.image}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _sidecar(destination: Path) -> Path:
+    return destination.with_name(destination.name + ".json")
+
+
+def _sidecar_key(sidecar: Path) -> str | None:
+    """The key of a finished table, or None."""
+    try:
+        return json.loads(sidecar.read_text()).get("key")
+    except (FileNotFoundError, json.JSONDecodeError, AttributeError):
+        return None
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(text)
+    partial.replace(path)

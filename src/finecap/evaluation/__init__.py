@@ -1,0 +1,1 @@
+"""Scores with intervals, the leaderboard, and the promotion decision."""

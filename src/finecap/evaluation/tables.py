@@ -1,0 +1,151 @@
+"""The leaderboard as tables: which columns stand together, what a cell says, which is best.
+
+One layout for Markdown and HTML, so that both show the same numbers. What is not here: files.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from finecap.evaluation.labels import LOWER_IS_BETTER, WITHOUT_BEST, label, ordered
+from finecap.evaluation.results import Measured, Metric, is_measured, reason_absent
+
+Table = Mapping[str, Mapping[str, Metric]]
+"""Metrics of one split by variant."""
+
+GROUPS = {
+    "Detail: is the image found by its caption?": (
+        "judge_t2i_r1",
+        "judge_t2i_r5",
+        "judge_t2i_r10",
+        "t2i_r1",
+        "judge_clip_s",
+        "clip_s",
+    ),
+    "Detail: are the facts in the image named, and rightly?": (
+        "object_recall",
+        "background_recall",
+        "colour_recall",
+        "size_recall",
+        "relation_recall",
+        "second_object_colour_recall",
+        "colour_precision",
+        "size_precision",
+        "relation_precision",
+        "second_object_colour_precision",
+    ),
+    "Fluency": (
+        "grammatical_rate",
+        "grammar_head_rate",
+        "repetition_rate",
+        "bad_ending_rate",
+        "mean_length",
+        "vocabulary",
+    ),
+    "Likeness to the references": (
+        "cider",
+        "bleu_4",
+        "rouge_l",
+        "meteor",
+        "spice",
+        "ref_clip_s",
+    ),
+}
+
+
+PLACES = ((10.0, 3), (100.0, 1), (math.inf, 0))
+"""Decimals of a value below each limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score as a reader sees it."""
+
+    value: str
+    interval: str  # "" where there is none
+    is_best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One table: columns that answer one question."""
+
+    title: str
+    columns: tuple[str, ...]  # metric names
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]  # variant, its cells
+
+
+def blocks(table: Table) -> list[Block]:
+    """The tables of a leaderboard; a column without any value is left out."""
+    found: list[Block] = []
+    for title, metrics in GROUPS.items():
+        columns = tuple(m for m in metrics if any(_measured(table, v, m) for v in table))
+        if columns:
+            best = {m: _best(table, m) for m in columns}
+            rows = tuple(
+                (v, tuple(_cell(_measured(table, v, m), v in best[m]) for m in columns))
+                for v in ordered(table)
+            )
+            found.append(Block(title, columns, rows))
+    return found
+
+
+def absences(table: Table) -> list[str]:
+    """Metrics that no variant has, each with its reason: `METEOR: not computed: needs Java`."""
+    reasons: dict[str, str] = {}
+    for metrics in table.values():
+        for name, metric in metrics.items():
+            if not any(_measured(table, v, name) for v in table):
+                reasons.setdefault(name, reason_absent(metric))
+    return [f"{label(name)}: {reason}" for name, reason in sorted(reasons.items())]
+
+
+def markdown(table: Table) -> str:
+    """All tables as GitHub-flavoured Markdown, best scores in bold."""
+    return "\n".join(line for block in blocks(table) for line in _markdown_lines(block))
+
+
+def _markdown_lines(block: Block) -> Iterator[str]:
+    yield f"### {block.title}\n"
+    yield _row(["variant", *(label(m) for m in block.columns)])
+    yield _row([":---", *("---:" for _ in block.columns)])
+    for variant, cells in block.rows:
+        yield _row([f"`{variant}`", *(_markdown_cell(cell) for cell in cells)])
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    value = f"**{cell.value}**" if cell.is_best else cell.value
+    return f"{value} {cell.interval}".rstrip()
+
+
+def _measured(table: Table, variant: str, name: str) -> Measured | None:
+    metric = table[variant].get(name)
+    return metric if metric is not None and is_measured(metric) else None
+
+
+def _best(table: Table, name: str) -> set[str]:
+    """Variants with the best value as printed; none where no direction is better, or all tie."""
+    values = {v: round(m["value"], 3) for v in table if (m := _measured(table, v, name))}
+    all_tie = len(values) > 1 and len(set(values.values())) == 1
+    if name in WITHOUT_BEST or not values or all_tie:
+        return set()
+    best = min(values.values()) if name in LOWER_IS_BETTER else max(values.values())
+    return {v for v, value in values.items() if value == best}
+
+
+def _cell(metric: Measured | None, is_best: bool) -> Cell:
+    if metric is None:
+        return Cell("n/a", "", False)
+    value, low, high = (_shown(metric[key]) for key in ("value", "ci_low", "ci_high"))
+    return Cell(value, f"[{low}, {high}]", is_best)
+
+
+def _shown(value: float) -> str:
+    """Rates to three decimals; lengths and counts, which exceed 1 by far, as they are read."""
+    decimals = next(places for limit, places in PLACES if value < limit)
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,1 @@
+"""Pure scoring functions, used by rewards, training and evaluation alike."""

@@ -1,0 +1,82 @@
+"""How a policy degenerates when only detail is rewarded: repetition, cut-off endings, length.
+
+These read the caption alone, so they guard any reward. What stays out: whether a caption is
+grammatical (the drawn world's own grammar, or a grammar head).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from finecap.metrics.ptb import tokenise
+
+# A caption that stops after one of these was cut off ("a dog on a"). Left out are particles that
+# end a sentence as adverbs ("a man outside", "looks up") and "can", the noun. Of 40,460 human
+# captions of Flickr8k 0.9 % end in one of these, nearly all in "on", "behind" or "by".
+BAD_ENDINGS = frozenset(
+    word
+    for words in (
+        "a an the",
+        "about across after against alongside amid among as at atop before behind beneath beside "
+        "besides between beyond by despite during except for from in into like near of on onto "
+        "opposite per since than through throughout to toward towards under until upon via with "
+        "within without",
+        "and but or nor because although while if unless whereas",
+        "am is are was were be been being has have had having does did will would shall should "
+        "could may might must",
+    )
+    for word in words.split()
+)
+"""Articles, prepositions, conjunctions, auxiliaries."""
+
+
+def repeats(captions: Sequence[str]) -> NDArray[np.float64]:
+    """(N,): 1.0 where a caption has a bigram twice, or the same word twice running, else 0.0."""
+    return np.array([float(_repeats(tokenise(caption))) for caption in captions])
+
+
+def ends_badly(captions: Sequence[str]) -> NDArray[np.float64]:
+    """(N,): 1.0 where a caption ends in an article, preposition, conjunction or auxiliary.
+
+    An empty caption ends badly: nothing was said.
+    """
+    last = [(tokenise(caption) or ["a"])[-1] for caption in captions]
+    return np.array([float(word in BAD_ENDINGS) for word in last])
+
+
+def lengths(captions: Sequence[str]) -> NDArray[np.float64]:
+    """(N,): words of each caption, punctuation not counted."""
+    return np.array([float(len(tokenise(caption))) for caption in captions])
+
+
+def repetition_rate(captions: Sequence[str]) -> float:
+    """Share of captions with a repeated bigram or the same word twice running."""
+    return _mean(repeats(captions))
+
+
+def bad_ending_rate(captions: Sequence[str]) -> float:
+    """Share of captions that end in an article, preposition, conjunction or auxiliary."""
+    return _mean(ends_badly(captions))
+
+
+def mean_length(captions: Sequence[str]) -> float:
+    """Words per caption."""
+    return _mean(lengths(captions))
+
+
+def vocabulary(captions: Sequence[str]) -> int:
+    """Distinct words over all captions."""
+    return len({word for caption in captions for word in tokenise(caption)})
+
+
+def _repeats(words: Sequence[str]) -> bool:
+    bigrams = list(pairwise(words))
+    return len(set(bigrams)) < len(bigrams) or any(first == second for first, second in bigrams)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    if not len(values):
+        raise ValueError("fluency of no captions is undefined; expected at least one caption")
+    return float(values.mean())

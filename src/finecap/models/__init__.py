@@ -1,0 +1,1 @@
+"""Networks and how they decode: encoders, the grammar head, captioners."""

@@ -1,0 +1,158 @@
+"""The multi-modal encoder: an open_clip model, its tokenizer, and a grammar head where it has one.
+
+Everything that scores, retrieves or conditions on images goes through `ClipEncoder`. Texts are
+encoded with the prompt the encoder was trained with unless told otherwise.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finecap.config import ClipConfig
+from finecap.data.tokenizer import WordTokenizer
+from finecap.data.transforms import ImageSource, load_image, to_pixels
+from finecap.models import folder as model_folder
+from finecap.models import towers
+from finecap.models.grammar import GrammarHead, RecurrentTower
+
+T = TypeVar("T")
+
+
+class ClipEncoder(nn.Module):
+    """Images and texts to unit vectors of one space.
+
+    Attributes:
+        model: the open_clip model.
+        head: the grammar head, or None.
+        grammar_tower: the head's own recurrent tower where it does not share CLIP's, or None.
+    """
+
+    def __init__(self, config: ClipConfig, tokenizer: WordTokenizer) -> None:
+        super().__init__()
+        self.config, self.tokenizer = config, tokenizer
+        self.model = towers.build_model(config, len(tokenizer))
+        self.head: GrammarHead | None = None
+        self.grammar_tower: RecurrentTower | None = None
+
+    @property
+    def dim(self) -> int:
+        """D, the length of a feature vector."""
+        return self.config.embed_dim
+
+    @property
+    def prompt(self) -> str:
+        """The words before every scored caption."""
+        return self.config.prompt
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """The inverse temperature, at most 100 as in CLIP."""
+        return cast(Any, self.model).logit_scale.exp().clamp(max=100.0)
+
+    def add_head(self, hidden: int, tower: str) -> None:
+        """Give the encoder a grammar head on its text tower (`joint`) or on a GRU (`recurrent`)."""
+        self.head = GrammarHead(self.config.text_width, hidden)
+        if tower == "recurrent":
+            self.grammar_tower = RecurrentTower(len(self.tokenizer), self.config.text_width)
+
+    def pixel_values(self, pixels: np.ndarray) -> Tensor:
+        """uint8 (B, H, W, 3) -> normalised float (B, 3, H, W)."""
+        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in towers.normalisation(self.config))
+        return (torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+    def image_forward(self, pixel_values: Tensor) -> towers.ImageOutput:
+        """Grid (B, P, C) and unit-length features (B, D) of one pass."""
+        seen = towers.image_forward(self.model, pixel_values)
+        return towers.ImageOutput(seen.grid, F.normalize(seen.features.float(), dim=-1))
+
+    def grid_features(self, pixel_values: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, P, C)."""
+        return self.image_forward(pixel_values).grid
+
+    def preprocess(self, image: ImageSource) -> Tensor:
+        """One image from a path, bytes, array or Pillow image: (3, H, W)."""
+        return self.pixel_values(to_pixels(load_image(image), self.config.image_size)[None])[0]
+
+    @torch.no_grad()
+    def encode_images(self, images: Sequence[ImageSource], batch_size: int = 256) -> Tensor:
+        """Unit vectors (B, D) of images."""
+        parts = [
+            self.image_forward(torch.stack([self.preprocess(i) for i in chunk])).features
+            for chunk in _chunks(images, batch_size)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, self.dim)
+
+    def tokenize(self, texts: Sequence[str], *, prompt: bool = True) -> Tensor:
+        """Token ids (N, T), T as long as the longest text needs."""
+        prefixed = [f"{self.prompt} {text}" if prompt else text for text in texts]
+        ids = self.tokenizer.encode_batch(prefixed, self.config.context_length)
+        longest = int((ids != 0).sum(1).max()) if len(ids) else 1
+        return torch.from_numpy(ids[:, :longest])
+
+    def text_features(self, tokens: Tensor) -> Tensor:
+        """Unit vectors (N, D) of token ids (N, T), with gradient."""
+        tower = towers.text_tower(self.model)
+        pooled = towers.pooled_text(tower, tokens)
+        return F.normalize(towers.project_text(tower, pooled).float(), dim=-1)
+
+    def grammar_logits(self, tokens: Tensor) -> Tensor:
+        """Logits (N,) of "grammatical" for token ids (N, T), with gradient."""
+        if self.head is None:
+            raise ValueError("this encoder has no grammar head; use one that clip_reward has tuned")
+        if self.grammar_tower is not None:
+            return self.head(self.grammar_tower(tokens)).float()
+        return self.head(towers.pooled_text(towers.text_tower(self.model), tokens)).float()
+
+    @torch.no_grad()
+    def encode_texts(
+        self, texts: Sequence[str], *, prompt: bool = True, batch_size: int = 512
+    ) -> Tensor:
+        """Unit vectors (N, D) of texts."""
+        parts = [
+            self.text_features(self.tokenize(chunk, prompt=prompt))
+            for chunk in _chunks(texts, batch_size)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, self.dim)
+
+    @torch.no_grad()
+    def grammar_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
+        """g(c) in [0, 1] of each text, (N,)."""
+        parts = [
+            self.grammar_logits(self.tokenize(chunk)).sigmoid()
+            for chunk in _chunks(texts, batch_size)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0)
+
+    def save(self, folder: Path) -> None:
+        """Write config, vocabulary and weights into `folder`."""
+        model_folder.write_weights(folder, self.state_dict())
+        self.tokenizer.save(folder / model_folder.VOCABULARY)
+        head = None if self.head is None else self.head.layers[0].out_features
+        tower = "joint" if self.grammar_tower is None else "recurrent"
+        extra = {"head_hidden": head, "grammar_tower": tower}
+        model_folder.write_config(folder, {"clip": self.config.model_dump(), **extra})
+
+
+def load_encoder(folder: Path) -> ClipEncoder:
+    """The encoder saved in `folder`, in eval mode.
+
+    Raises:
+        ModelFolderError: the folder is missing, incomplete or foreign.
+    """
+    config = model_folder.read_config(folder, {"clip", "head_hidden", "grammar_tower"})
+    tokenizer = WordTokenizer.load(folder / model_folder.VOCABULARY)
+    encoder = ClipEncoder(ClipConfig.model_validate(config["clip"]), tokenizer)
+    if config["head_hidden"] is not None:
+        encoder.add_head(config["head_hidden"], config["grammar_tower"])
+    model_folder.read_weights(encoder, folder / model_folder.WEIGHTS)
+    return encoder.eval()
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    """Consecutive runs of at most `size` items."""
+    return (items[start : start + size] for start in range(0, len(items), size))

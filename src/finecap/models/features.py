@@ -1,0 +1,126 @@
+"""Frozen image features on disk: grid cells for the captioner, unit vectors for the reward.
+
+Written once per encoder and data version, read by memory map, so that no stage after this one opens
+an image. `rows.parquet` says which row is which image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from finecap.config import FeaturesConfig
+from finecap.data.records import Record
+from finecap.data.transforms import pixel_table
+from finecap.log import Log
+from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.folder import ModelFolderError
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of N images, row by row."""
+
+    rows: pd.DataFrame  # image, split
+    grid: np.ndarray  # (N, P, C) float16, memory-mapped
+    vectors: np.ndarray  # (N, D) float32, unit length
+
+    def positions(self, images: Sequence[str]) -> np.ndarray:
+        """Row numbers of `images`.
+
+        Raises:
+            KeyError: an image that was not extracted, by name.
+        """
+        index = pd.Index(self.rows["image"]).get_indexer(pd.Index(list(images)))
+        if (index < 0).any():
+            missing = images[int(np.argmin(index))]
+            raise KeyError(f"no features of {missing}; extract them again with this image included")
+        return index
+
+    def grid_of(self, positions: np.ndarray) -> Tensor:
+        """Grid cells (B, P, C) as float32."""
+        return torch.from_numpy(np.asarray(self.grid[positions], dtype=np.float32))
+
+    def vectors_of(self, positions: np.ndarray) -> Tensor:
+        """Unit vectors (B, D)."""
+        return torch.from_numpy(np.asarray(self.vectors[positions]))
+
+
+def open_features(folder: Path) -> Features:
+    """The features written into `folder`.
+
+    Raises:
+        ModelFolderError: a file is missing or of another length.
+    """
+    try:
+        rows = pd.read_parquet(folder / "rows.parquet")
+        grid = np.load(folder / "grid.npy", mmap_mode="r")
+        vectors = np.load(folder / "vectors.npy")
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"{folder}: incomplete features ({error}); extract again") from error
+    if not len(rows) == len(grid) == len(vectors):
+        lengths = f"{len(rows)} rows, {len(grid)} grids, {len(vectors)} vectors"
+        raise ModelFolderError(f"{folder}: {lengths}; expected one of each per image")
+    return Features(rows, grid, vectors)
+
+
+def extract(
+    folder: Path,
+    records: Sequence[Record],
+    encoder: Path,
+    config: FeaturesConfig,
+    destination: Path,
+    log: Log,
+) -> dict[str, float]:
+    """Write grid features and unit vectors of the captioner's images, and of all of val and test.
+
+    Args:
+        folder: the data folder that records' image paths are relative to.
+        records: the validated records.
+        encoder: folder of the encoder.
+        config: which part of train to keep, batch size.
+        destination: empty folder to write into.
+        log: progress.
+    """
+    kept = [r for r in records if r.split != "train" or config.part in {"", r.part}]
+    pixels_file = destination / "pixels.npy"
+    model = load_encoder(encoder)
+    pixels = pixel_table(folder, kept, model.config.image_size, pixels_file, log)
+    _write(model, pixels, config.batch_size, destination, log)
+    rows = pd.DataFrame({"image": [r.image for r in kept], "split": [r.split for r in kept]})
+    rows.to_parquet(destination / "rows.parquet")
+    del pixels
+    for leftover in destination.glob("pixels.npy*"):  # features replace the pixels
+        leftover.unlink()
+    return {"images": len(kept)}
+
+
+@torch.no_grad()
+def _write(
+    model: ClipEncoder, pixels: np.ndarray, batch_size: int, destination: Path, log: Log
+) -> None:
+    """Run the image tower over all rows, grid straight to the memory map."""
+    N = len(pixels)
+    grid: np.ndarray | None = None
+    vectors = np.zeros((N, model.dim), dtype=np.float32)
+    partial = destination / "grid.npy.partial"
+    for start in range(0, N, batch_size):
+        seen = model.image_forward(
+            model.pixel_values(np.asarray(pixels[start : start + batch_size]))
+        )
+        if grid is None:
+            shape = (N, *seen.grid.shape[1:])
+            grid = np.lib.format.open_memmap(partial, "w+", dtype=np.float16, shape=shape)
+        grid[start : start + len(seen.grid)] = seen.grid.numpy().astype(np.float16)
+        vectors[start : start + len(seen.grid)] = seen.features.numpy()
+        if start // batch_size % 10 == 0:
+            log(f"features {start}/{N}")
+    if grid is None:
+        raise ValueError("no images to extract features of: the part and splits chosen are empty")
+    grid.flush()
+    partial.replace(destination / "grid.npy")
+    np.save(destination / "vectors.npy", vectors)

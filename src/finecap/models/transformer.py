@@ -1,0 +1,235 @@
+"""The default captioner: a Transformer over grid features (Vaswani et al. 2017, pre-norm).
+
+Built for self-critical training. The image's keys and values are projected once per image, not per
+sample: K samples of one image are so many query rows of the same attention. Sampling appends to
+cached self-attention keys and values; scoring is one teacher-forced pass over all K captions.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from finecap.data.tokenizer import BOS, PAD, UNK, WordTokenizer
+from finecap.models import folder as model_folder
+
+
+@dataclass(frozen=True)
+class TransformerShape:
+    """Sizes of a `TransformerCaptioner`, as saved beside its weights."""
+
+    grid_channels: int
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
+    dropout: float
+    max_tokens: int
+
+
+@dataclass
+class DecodingState:
+    """What a cached decode carries from token to token."""
+
+    image_keys_values: list[tuple[Tensor, Tensor]]  # per layer: (B, heads, P, width / heads)
+    keys: list[Tensor]  # per layer: (B * rows, heads, T, width / heads), filled up to `length`
+    values: list[Tensor]
+    length: int = 0
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    """(N, L, W) -> (N, heads, L, W / heads)."""
+    N, L, W = x.shape
+    return x.view(N, L, heads, W // heads).transpose(1, 2)
+
+
+def _merge_heads(x: Tensor) -> Tensor:
+    """(N, heads, L, W / heads) -> (N, L, W)."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class _FeedForward(nn.Module):
+    """Two linear maps with a GELU between, four times as wide."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.down(F.gelu(self.up(x))))
+
+
+class _EncoderLayer(nn.Module):
+    """Self-attention over the grid cells of an image."""
+
+    def __init__(self, shape: TransformerShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.norm_self = nn.LayerNorm(shape.width)
+        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
+        self.project = nn.Linear(shape.width, shape.width)
+        self.norm_feed = nn.LayerNorm(shape.width)
+        self.feed = _FeedForward(shape.width, shape.dropout)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.query_key_value(self.norm_self(x)).chunk(3, dim=-1)
+        q, k, v = (_split_heads(part, self.heads) for part in (q, k, v))
+        attended = F.scaled_dot_product_attention(q, k, v)
+        x = x + self.dropout(self.project(_merge_heads(attended)))
+        return x + self.feed(self.norm_feed(x))
+
+
+class _DecoderLayer(nn.Module):
+    """Causal self-attention over words, then attention over the image's grid."""
+
+    def __init__(self, shape: TransformerShape) -> None:
+        super().__init__()
+        self.heads = shape.heads
+        self.norm_self = nn.LayerNorm(shape.width)
+        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
+        self.project_self = nn.Linear(shape.width, shape.width)
+        self.norm_image = nn.LayerNorm(shape.width)
+        self.image_query = nn.Linear(shape.width, shape.width)
+        self.image_key_value = nn.Linear(shape.width, 2 * shape.width)
+        self.project_image = nn.Linear(shape.width, shape.width)
+        self.norm_feed = nn.LayerNorm(shape.width)
+        self.feed = _FeedForward(shape.width, shape.dropout)
+        self.dropout = nn.Dropout(shape.dropout)
+
+    def project_memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Image keys and values of this layer: (B, P, W) -> 2 x (B, heads, P, W / heads)."""
+        k, v = self.image_key_value(memory).chunk(2, dim=-1)
+        return _split_heads(k, self.heads), _split_heads(v, self.heads)
+
+    def self_projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys, values of words: (N, T, W) -> 3 x (N, heads, T, W / heads)."""
+        q, k, v = self.query_key_value(self.norm_self(x)).chunk(3, dim=-1)
+        return (
+            _split_heads(q, self.heads),
+            _split_heads(k, self.heads),
+            _split_heads(v, self.heads),
+        )
+
+    def finish(self, x: Tensor, attended: Tensor, image: tuple[Tensor, Tensor]) -> Tensor:
+        """Everything after self-attention: (B * rows, T, W) in and out.
+
+        All rows and tokens of one image are queries of one attention, so its keys and values are
+        never copied per sample.
+        """
+        x = x + self.dropout(self.project_self(_merge_heads(attended)))
+        N, T, W = x.shape
+        keys, values = image
+        q = self.image_query(self.norm_image(x)).view(
+            len(keys), -1, W
+        )  # (B * rows, T, W) -> (B, rows * T, W)
+        seen = F.scaled_dot_product_attention(_split_heads(q, self.heads), keys, values)
+        x = x + self.dropout(self.project_image(_merge_heads(seen).reshape(N, T, W)))
+        return x + self.feed(self.norm_feed(x))
+
+
+class TransformerCaptioner(nn.Module):
+    """Grid features to words; see `finecap.models.captioner.Captioner` for the contract."""
+
+    def __init__(self, shape: TransformerShape, tokenizer: WordTokenizer) -> None:
+        super().__init__()
+        self.shape, self.tokenizer = shape, tokenizer
+        W, V = shape.width, len(tokenizer)
+        self.grid_norm = nn.LayerNorm(shape.grid_channels)
+        self.grid_project = nn.Linear(shape.grid_channels, W)
+        self.encoder = nn.ModuleList(_EncoderLayer(shape) for _ in range(shape.encoder_layers))
+        self.memory_norm = nn.LayerNorm(W)
+        self.embedding = nn.Embedding(V, W)
+        self.positions = nn.Parameter(torch.zeros(shape.max_tokens + 1, W))
+        self.decoder = nn.ModuleList(_DecoderLayer(shape) for _ in range(shape.decoder_layers))
+        self.final_norm = nn.LayerNorm(W)
+        self.dropout = nn.Dropout(shape.dropout)
+        forbidden = torch.zeros(V)
+        forbidden[[PAD, BOS, UNK]] = float("-inf")
+        self.register_buffer("forbidden", forbidden, persistent=False)
+        nn.init.normal_(self.embedding.weight, std=W**-0.5)
+        nn.init.normal_(self.positions, std=0.02)
+
+    def _layers(self) -> list[_DecoderLayer]:
+        """The decoder's layers, typed."""
+        return cast("list[_DecoderLayer]", list(self.decoder))
+
+    def memory(self, grid: Tensor) -> Tensor:
+        """What the words attend to: (B, P, C) -> (B, P, W)."""
+        if grid.ndim != 3 or grid.shape[-1] != self.shape.grid_channels:  # noqa: PLR2004
+            expected = f"(B, P, {self.shape.grid_channels})"
+            raise ValueError(f"grid: expected {expected}, came {tuple(grid.shape)}")
+        x = self.dropout(self.grid_project(self.grid_norm(grid)))
+        for layer in self.encoder:
+            x = layer(x)
+        return self.memory_norm(x)
+
+    def begin(self, grid: Tensor, rows: int) -> DecodingState:
+        """State of a cached decode of `rows` captions per image."""
+        memory = self.memory(grid)
+        layers = self._layers()
+        heads = self.shape.heads
+        room = (len(grid) * rows, heads, self.shape.max_tokens + 1, self.shape.width // heads)
+        return DecodingState(
+            [layer.project_memory(memory) for layer in layers],
+            [memory.new_empty(room) for _ in layers],
+            [memory.new_empty(room) for _ in layers],
+        )
+
+    def step(self, previous: Tensor, state: DecodingState) -> Tensor:
+        """Logits (B, rows, V) after `previous` (B, rows)."""
+        t = state.length
+        if t == len(self.positions):
+            raise ValueError(
+                f"a caption of more than {t} tokens was asked of a captioner of `max_tokens` "
+                f"{t - 1}; ask for at most that, or train it with more"
+            )
+        x = (self.embedding(previous.flatten()) + self.positions[t]).unsqueeze(
+            1
+        )  # (B * rows, 1, W)
+        for layer, image, keys, values in zip(
+            self._layers(), state.image_keys_values, state.keys, state.values, strict=True
+        ):
+            q, k, v = layer.self_projections(x)
+            keys[:, :, t], values[:, :, t] = k[:, :, 0], v[:, :, 0]
+            so_far = keys[:, :, : t + 1], values[:, :, : t + 1]
+            x = layer.finish(x, F.scaled_dot_product_attention(q, *so_far), image)
+        state.length = t + 1
+        return self._logits(x).view(*previous.shape, -1)
+
+    def teacher_forced(self, grid: Tensor, input_ids: Tensor) -> Tensor:
+        """Logits (B, K, T, V) after each token of `input_ids` (B, K, T)."""
+        B, K, T = input_ids.shape
+        memory = self.memory(grid)
+        x = self.dropout(self.embedding(input_ids.view(B * K, T)) + self.positions[:T])
+        for layer in self._layers():
+            q, k, v = layer.self_projections(x)
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = layer.finish(x, attended, layer.project_memory(memory))
+        return self._logits(x).view(B, K, T, -1)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """(N, T, W) -> (N, T, V), embedding tied, tokens that may not be chosen at -inf."""
+        logits = F.linear(self.final_norm(x), self.embedding.weight)
+        return logits + cast(Tensor, self.forbidden)
+
+    def save(self, folder: Path) -> None:
+        """Write config, vocabulary and weights into `folder`."""
+        model_folder.write_weights(folder, self.state_dict())
+        self.tokenizer.save(folder / model_folder.VOCABULARY)
+        model_folder.write_config(folder, {"family": "transformer", **vars(self.shape)})
+
+    @classmethod
+    def load(cls, folder: Path) -> "TransformerCaptioner":
+        """The captioner saved in `folder`, in eval mode."""
+        names = set(TransformerShape.__dataclass_fields__)
+        config = model_folder.read_config(folder, expected=names)
+        shape = TransformerShape(**{name: config[name] for name in names})
+        captioner = cls(shape, WordTokenizer.load(folder / model_folder.VOCABULARY))
+        model_folder.read_weights(captioner, folder / model_folder.WEIGHTS)
+        return captioner.eval()

@@ -1,0 +1,1 @@
+"""Synthetic negatives: corrupted captions, and captions robbed of an attribute."""

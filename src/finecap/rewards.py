@@ -1,0 +1,78 @@
+"""What a sampled caption earns: weighted terms by name, each a score of (image, caption).
+
+    clip_s    w * max(cos(image, caption), 0), w = 2.5, prompt included (Hessel et al. 2021)
+    grammar   g(c) in [0, 1], the grammar network on the same text encoder
+    cider     CIDEr-D against the image's references, document frequencies from train
+
+Captions that occur twice in a batch are encoded once. The image tower is frozen in every encoder a
+reward uses, so images come as cached vectors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from finecap.metrics.cider import CiderD
+from finecap.metrics.clipscore import clip_s
+from finecap.models.clip import ClipEncoder
+
+TERMS = ("clip_s", "grammar", "cider")
+
+
+@dataclass(frozen=True)
+class RewardBatch:
+    """What is rewarded: B images with K captions each."""
+
+    captions: Sequence[Sequence[str]]  # (B, K)
+    vectors: Tensor  # (B, D), unit length
+    references: Sequence[Sequence[str]]  # (B, R)
+
+
+class Reward:
+    """A weighted sum of terms.
+
+    Args:
+        weights: term name to weight; names from `TERMS`.
+        encoder: for `clip_s` and `grammar`.
+        cider: for `cider`.
+
+    Raises:
+        ValueError: an unknown term, or a term whose model was not given.
+    """
+
+    def __init__(
+        self, weights: Mapping[str, float], encoder: ClipEncoder, cider: CiderD | None = None
+    ) -> None:
+        unknown = set(weights) - set(TERMS)
+        if unknown or not weights:
+            raise ValueError(f"reward terms {sorted(weights)}: expected some of {', '.join(TERMS)}")
+        if "grammar" in weights and encoder.head is None:
+            raise ValueError("the reward asks for `grammar`, but its encoder has no grammar head")
+        if "cider" in weights and cider is None:
+            raise ValueError("the reward asks for `cider`, but no document frequencies were given")
+        self.weights, self.encoder, self.cider = dict(weights), encoder, cider
+
+    @torch.no_grad()
+    def __call__(self, batch: RewardBatch) -> tuple[Tensor, dict[str, float]]:
+        """Rewards (B, K), and the mean of each term."""
+        B, K = len(batch.captions), len(batch.captions[0])
+        flat = [caption for image in batch.captions for caption in image]
+        scores = {name: self._term(name, flat, batch, K).view(B, K) for name in self.weights}
+        total = torch.stack([self.weights[name] * score for name, score in scores.items()]).sum(0)
+        return total, {name: float(score.mean()) for name, score in scores.items()}
+
+    def _term(self, name: str, flat: list[str], batch: RewardBatch, K: int) -> Tensor:
+        """One term of every caption, (B * K,)."""
+        if name == "cider":
+            assert self.cider is not None  # noqa: S101 checked at construction
+            references = [refs for refs in batch.references for _ in range(K)]
+            return torch.from_numpy(self.cider.scores(flat, references)).float()
+        distinct = sorted(set(flat))
+        index = {caption: i for i, caption in enumerate(distinct)}
+        back = torch.tensor([index[caption] for caption in flat])
+        if name == "grammar":
+            return self.encoder.grammar_scores(distinct)[back]
+        text_features = self.encoder.encode_texts(distinct)[back]  # (distinct, D) -> (B * K, D)
+        return clip_s(batch.vectors.repeat_interleave(K, 0), text_features)

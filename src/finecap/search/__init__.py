@@ -1,0 +1,1 @@
+"""The caption index: builds, queries, and serving what a build names."""

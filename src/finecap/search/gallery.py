@@ -1,0 +1,144 @@
+"""The champion's captions and vectors of the whole gallery: what an index is built from.
+
+Incremental: an image that the previous table captioned by the same model, and whose bytes are the
+same, keeps its row; the model sees new or changed images alone. Which splits make the gallery is
+configuration. Building the index from the table is `build`'s.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from finecap.config import CaptionsConfig
+from finecap.data.records import Record
+from finecap.log import Log
+from finecap.models.export import CaptioningModel, load_pair
+
+CAPTIONS = "captions.parquet"
+VECTORS = "vectors.npy"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """N captioned images, row by row."""
+
+    table: pd.DataFrame  # image, split, md5, caption, model_version
+    vectors: NDArray[np.float32]  # (N, D), unit length
+
+
+def caption_gallery(
+    pair: Path,
+    folder: Path,
+    records: Sequence[Record],
+    md5s: Mapping[str, str],
+    config: CaptionsConfig,
+    destination: Path,
+    log: Log,
+    *,
+    model_version: str,
+    previous: Path | None = None,
+) -> dict[str, float]:
+    """Write captions and vectors of the gallery into `destination`.
+
+    Args:
+        pair: folder of an exported captioner and its encoder.
+        folder: data folder that records' image paths are relative to.
+        records: validated records; those of `config.splits` are the gallery.
+        md5s: of each image's bytes.
+        config: splits, batch size, length limit.
+        destination: existing folder.
+        log: told of progress.
+        model_version: names the pair; rows of another version are captioned anew.
+        previous: folder of an earlier result, whose rows are kept where nothing changed.
+
+    Returns:
+        `images`, and of those `captioned` now and `kept`.
+
+    Raises:
+        ValueError: no image is in the gallery.
+    """
+    gallery = [r for r in records if r.split in config.splits]
+    if not gallery:
+        raise ValueError(f"no image is in splits {config.splits}: the gallery would be empty")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    kept = _kept(previous, gallery, md5s, model_version)
+    rows: dict[str, tuple[str, NDArray[np.float32]]] = dict(kept)
+    missing = [r for r in gallery if r.image not in rows]
+    model = load_pair(pair) if missing else None
+    for start in range(0, len(missing), config.batch_size):
+        batch = missing[start : start + config.batch_size]
+        assert model is not None  # noqa: S101  there is something missing
+        rows |= _captioned(model, folder, batch, config)
+        log(f"captioned {min(start + config.batch_size, len(missing))} of {len(missing)}")
+    table = pd.DataFrame(
+        {
+            "image": [r.image for r in gallery],
+            "split": [r.split for r in gallery],
+            "md5": [md5s[r.image] for r in gallery],
+            "caption": [rows[r.image][0] for r in gallery],
+            "model_version": model_version,
+        }
+    )
+    _write(Gallery(table, np.stack([rows[r.image][1] for r in gallery])), destination)
+    counts = {"images": len(gallery), "captioned": len(missing), "kept": len(kept)}
+    return {name: float(count) for name, count in counts.items()}
+
+
+def read_gallery(folder: Path) -> Gallery:
+    """The gallery written into `folder`.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: captions and vectors do not match.
+    """
+    table = pd.read_parquet(folder / CAPTIONS)
+    vectors: NDArray[np.float32] = np.load(folder / VECTORS)
+    if len(table) != len(vectors):
+        raise ValueError(f"{folder}: {len(table)} captions but {len(vectors)} vectors")
+    return Gallery(table, vectors)
+
+
+def _captioned(
+    model: CaptioningModel, folder: Path, batch: Sequence[Record], config: CaptionsConfig
+) -> dict[str, tuple[str, NDArray[np.float32]]]:
+    """Caption and vector (D,) of each image of the batch."""
+    paths = [folder / r.image for r in batch]
+    captions = model.caption_images(paths, config.max_tokens, config.batch_size)
+    vectors = model.encoder.encode_images(paths, config.batch_size).numpy()  # (B, D)
+    return {
+        r.image: (caption, vector)
+        for r, caption, vector in zip(batch, captions, vectors, strict=True)
+    }
+
+
+def _kept(
+    previous: Path | None, gallery: Sequence[Record], md5s: Mapping[str, str], model_version: str
+) -> dict[str, tuple[str, NDArray[np.float32]]]:
+    """Rows of the earlier result that still hold."""
+    if previous is None:
+        return {}
+    old = read_gallery(previous)
+    wanted = {r.image for r in gallery}
+    columns = ("image", "md5", "caption", "model_version")
+    rows = zip(*(old.table[c].astype(str) for c in columns), strict=True)
+    return {
+        image: (caption, old.vectors[row])
+        for row, (image, md5, caption, version) in enumerate(rows)
+        if image in wanted and md5s.get(image) == md5 and version == model_version
+    }
+
+
+def _write(gallery: Gallery, destination: Path) -> None:
+    """Both files, each whole or not at all."""
+    partial = destination / f"{CAPTIONS}.partial"
+    gallery.table.to_parquet(partial, index=False)
+    partial.replace(destination / CAPTIONS)
+    partial = destination / f"{VECTORS}.partial.npy"
+    np.save(partial, gallery.vectors)
+    partial.replace(destination / VECTORS)

@@ -1,0 +1,214 @@
+"""The index seam: what every caption index engine does, and the values that cross it.
+
+Engines implement `CaptionIndex` and nothing else is asked of them; query parsing, fusion, attribute
+extraction, checks of a build and the choice of encoder are ours and the same on all engines. No
+engine's name, SQL or file layout belongs here.
+
+Life of a build: `create` opens it, `upsert` and `delete` fill it, `finish` indexes, checks and
+seals it. Until `finish` returns it is invisible; from then on it never changes. `promote` makes a
+finished build the one that is searched, by compare-and-swap.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from finecap.search.query import Filter
+
+Vector = NDArray[np.float32]
+
+Mode = Literal["hybrid", "words", "picture"]
+
+
+class IndexRefused(ValueError):  # noqa: N818 - a refusal is the claim, not a failure of the engine
+    """The index will not take a row, vector, build or query; says what it expected."""
+
+
+class PromoteConflict(IndexRefused):
+    """Another build went live in the meantime: compare-and-swap found what it did not expect."""
+
+
+class NoSuchBuild(LookupError):  # noqa: N818
+    """No finished build of that name, or none is live yet."""
+
+
+class ModelReference(BaseModel):
+    """A registered model version, and the local export of it that serving loads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="registered model, e.g. finecap-captioner")
+    version: str
+    path: str = Field(description="folder of the export, relative to the home folder")
+    run_id: str = Field(
+        default="", description="MLflow run that made it; empty outside tracked runs"
+    )
+    digest: str = Field(
+        default="", description="of the export's content; set when the build is made"
+    )
+
+
+class Manifest(BaseModel):
+    """What a build was made of and how well it answers: its identity and its fitness."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    build_id: str = Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")
+    captioner: ModelReference
+    encoder: ModelReference
+    data_md5: str
+    dims: int = Field(ge=1, description="D")
+    rows: int = Field(ge=1, description="N")
+    created_at: str = Field(description="ISO 8601, given by whoever builds")
+    parameters: dict[str, str | int | float | bool | list[str]] = Field(
+        default={}, description="of the engine's own indices"
+    )
+    recall_at_10: float | None = Field(default=None, ge=0, le=1, description="measured by `finish`")
+
+    @property
+    def captioner_path(self) -> str:
+        """The captioner's export, relative to the home folder."""
+        return self.captioner.path
+
+    @property
+    def encoder_path(self) -> str:
+        """The encoder's export, relative to the home folder."""
+        return self.encoder.path
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image of the gallery with its caption; `image` is the key."""
+
+    image: str
+    path: str
+    caption: str
+    vector: Vector  # (D,), unit length: scores are cosines
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+    split: str = ""
+    model_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer, with everything that explains its place.
+
+    `score` orders the answers and compares only within one of them. The parts are None where that
+    ranking did not reach the image.
+    """
+
+    image: str
+    path: str
+    caption: str
+    score: float
+    bm25_rank: int | None = None
+    bm25_score: float | None = None
+    vector_rank: int | None = None
+    vector_score: float | None = None
+    matched_words: tuple[str, ...] = ()
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """What an engine is asked: words for BM25, a vector for the picture, a filter, or any of them.
+
+    With words and vector the two rankings are fused; with a filter alone the rows it leaves come
+    in image order. `picture_weight` None fuses by reciprocal rank, a number by weighted scores.
+    """
+
+    text: str = ""
+    vector: Vector | None = None  # (D,), unit length
+    filter: Filter | None = None
+    limit: int = 10
+    picture_weight: float | None = None
+
+
+Search = Callable[[SearchRequest], list[Hit]]
+"""A build's search, as `finish` hands it to the check."""
+
+
+class CaptionIndex(Protocol):
+    """A store of immutable builds of captions and vectors, one of them live."""
+
+    def create(self, manifest: Manifest) -> None:
+        """Open an empty build; one of that name left by a crash is wiped.
+
+        Raises:
+            IndexRefused: a finished build has that name.
+        """
+        ...
+
+    def upsert(self, build_id: str, rows: Iterable[Row]) -> None:
+        """Add rows to an open build, replacing those of the same image; all of them or none.
+
+        Raises:
+            IndexRefused: a vector is not (D,), finite and of unit length, or an image comes twice.
+        """
+        ...
+
+    def delete(self, build_id: str, images: Iterable[str]) -> None:
+        """Remove rows from an open build; images it does not hold are passed over."""
+        ...
+
+    def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
+        """Index the rows, let `check` measure recall@10 on the result, then seal the build.
+
+        What `check` raises leaves the build invisible.
+
+        Raises:
+            IndexRefused: the number of rows is not the manifest's.
+        """
+        ...
+
+    def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
+        """The best hits, best first, ties by image; of the live build unless one is named.
+
+        Raises:
+            NoSuchBuild: nothing is live, or no finished build has that name.
+            IndexRefused: the query vector does not fit the build.
+        """
+        ...
+
+    def promote(self, build_id: str, *, expect: str | None) -> None:
+        """Make a finished build live if `expect` (None: nothing) is live at this moment.
+
+        Raises:
+            PromoteConflict: something else is live.
+            NoSuchBuild: no finished build has that name.
+        """
+        ...
+
+    def builds(self) -> list[Manifest]:
+        """Finished builds, oldest first."""
+        ...
+
+    def live(self) -> str | None:
+        """Name of the live build."""
+        ...
+
+    def drop(self, build_id: str) -> None:
+        """Delete a build, finished or open.
+
+        Raises:
+            IndexRefused: it is live.
+            NoSuchBuild: there is none of that name.
+        """
+        ...
+
+
+def check_vector(vector: Vector, dims: int, where: str) -> None:
+    """Refuse what is not a finite (D,) vector of unit length; `where` names it in the message."""
+    if vector.shape != (dims,):
+        raise IndexRefused(f"{where}: vector has shape {vector.shape}, expected ({dims},)")
+    norm = float(np.linalg.norm(vector.astype(np.float32)))
+    if not np.isfinite(norm):
+        raise IndexRefused(f"{where}: vector has NaN or infinite entries")
+    if abs(norm - 1) > 1e-2:  # noqa: PLR2004 - room for fp16 rounding, none for a forgotten norm
+        raise IndexRefused(
+            f"{where}: vector has length {norm:.4g}, expected 1 (scores are cosines)"
+        )

@@ -1,0 +1,212 @@
+"""The engine for one machine: LanceDB in a folder, one sub-folder per immutable build.
+
+    index/live.json           which build is live, and which was before it
+    index/builds/<id>/        manifest.json, captions.lance, vectors.npy: sealed
+    index/building/<id>/      the same in the making, with the rows staged: invisible
+
+A build becomes visible by one rename and goes live by one replaced file, so a process killed at any
+moment leaves the live build and every finished one as they were. Why folders and not Lance's tags:
+tags break the pruning of old versions. What is inside a build is `lance_build.py`'s business.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, cast
+
+import lancedb  # pyright: ignore[reportMissingTypeStubs]
+import numpy as np
+import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
+from pydantic import ValidationError
+
+from finecap.search.files import exclusive, replace_text, sync_folder
+from finecap.search.index import (
+    Hit,
+    IndexRefused,
+    Manifest,
+    NoSuchBuild,
+    PromoteConflict,
+    Row,
+    Search,
+    SearchRequest,
+    check_vector,
+)
+from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
+from finecap.search.query import ATTRIBUTES
+
+_MANIFEST = "manifest.json"
+_STAGED = "staged"
+_pa = cast("Any", pa)
+
+
+class LanceIndex:
+    """`CaptionIndex` over a folder; safe for many readers and, per build, one writer."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read or written before it is needed."""
+        self._folder = folder
+        self._open: dict[str, LanceBuild] = {}
+
+    def create(self, manifest: Manifest) -> None:
+        """Open an empty build; one of that name left by a crash is wiped."""
+        if self._sealed(manifest.build_id).exists():
+            raise IndexRefused(f"build {manifest.build_id} is finished and cannot be changed")
+        staging = self._staging(manifest.build_id)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        cast("Any", lancedb.connect(staging)).create_table(_STAGED, schema=_schema(manifest.dims))
+        stated = manifest.model_copy(update={"parameters": PARAMETERS, "recall_at_10": None})
+        replace_text(staging / _MANIFEST, stated.model_dump_json(indent=2))
+
+    def upsert(self, build_id: str, rows: Iterable[Row]) -> None:
+        """Add or replace rows of an open build, in one transaction."""
+        dims = self._staged_manifest(build_id).dims
+        batch = list(rows)
+        images = [row.image for row in batch]
+        if len(set(images)) < len(images):
+            twice = next(image for image in images if images.count(image) > 1)
+            raise IndexRefused(f"image {twice} comes twice in one batch, expected once")
+        for row in batch:
+            check_vector(row.vector, dims, f"image {row.image}")
+        if batch:
+            merge = self._staged_table(build_id).merge_insert("image")
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(_arrow(batch, dims))
+
+    def delete(self, build_id: str, images: Iterable[str]) -> None:
+        """Remove rows from an open build."""
+        self._staged_manifest(build_id)
+        names = ", ".join("'" + image.replace("'", "''") + "'" for image in images)
+        if names:
+            self._staged_table(build_id).delete(f"image IN ({names})")
+
+    def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
+        """Index the rows, check the result, then make it visible by a rename."""
+        manifest, staging = self._staged_manifest(build_id), self._staging(build_id)
+        staged = self._staged_table(build_id).to_arrow()
+        if staged.num_rows != manifest.rows:
+            raise IndexRefused(
+                f"build {build_id} holds {staged.num_rows} rows, its manifest says "
+                f"{manifest.rows}: upsert what is missing or create it again"
+            )
+        seal_rows(staging, staged)
+        recall = check(LanceBuild(staging, manifest).search)
+        sealed = manifest.model_copy(update={"recall_at_10": recall})
+        shutil.rmtree(staging / f"{_STAGED}.lance")
+        replace_text(staging / _MANIFEST, sealed.model_dump_json(indent=2))
+        self._sealed(build_id).parent.mkdir(parents=True, exist_ok=True)
+        staging.rename(self._sealed(build_id))
+        sync_folder(self._sealed(build_id).parent)
+        return sealed
+
+    def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
+        """The best hits of the live build, or of the one named."""
+        name = build_id or self.live()
+        if name is None:
+            raise NoSuchBuild(f"no build is live in {self._folder}: run the pipeline to its index")
+        if name not in self._open:
+            self._open[name] = LanceBuild(self._sealed(name), self.manifest(name))
+        return self._open[name].search(request)
+
+    def promote(self, build_id: str, *, expect: str | None) -> None:
+        """Make a finished build live if `expect` is live, by compare-and-swap under a lock."""
+        self.manifest(build_id)
+        with exclusive(self._folder / ".lock"):
+            live = self.live()
+            if live != expect:
+                raise PromoteConflict(
+                    f"expected live build {expect}, found {live}: another run promoted meanwhile; "
+                    "look at it and decide again"
+                )
+            if live != build_id:
+                state = {"build": build_id, "previous": live}
+                replace_text(self._folder / "live.json", json.dumps(state, indent=2) + "\n")
+
+    def builds(self) -> list[Manifest]:
+        """Finished builds, oldest first."""
+        folders = (self._folder / "builds").glob("*/" + _MANIFEST)
+        manifests = [self.manifest(path.parent.name) for path in folders]
+        return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.build_id))
+
+    def live(self) -> str | None:
+        """Name of the live build."""
+        path = self._folder / "live.json"
+        if not path.exists():
+            return None
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(state, dict) or not isinstance(state.get("build"), str):  # pyright: ignore[reportUnknownMemberType]
+            raise IndexRefused(f'{path}: expected {{"build": NAME}}; promote a build again')
+        return cast("str", state["build"])
+
+    def manifest(self, build_id: str) -> Manifest:
+        """What a finished build says of itself.
+
+        Raises:
+            NoSuchBuild: there is none of that name.
+        """
+        path = self._sealed(build_id) / _MANIFEST
+        if not path.is_file():
+            raise NoSuchBuild(f"no finished build {build_id} in {self._folder}")
+        return _read_manifest(path)
+
+    def drop(self, build_id: str) -> None:
+        """Delete a build that is not live; it disappears by a rename, then its files go."""
+        with exclusive(self._folder / ".lock"):
+            if build_id == self.live():
+                raise IndexRefused(f"build {build_id} is live: promote another one first")
+            held = [p for p in (self._sealed(build_id), self._staging(build_id)) if p.exists()]
+            if not held:
+                raise NoSuchBuild(f"no build {build_id} in {self._folder}")
+            self._open.pop(build_id, None)
+            for folder in held:
+                doomed = self._folder / "dropped" / build_id
+                shutil.rmtree(doomed, ignore_errors=True)
+                doomed.parent.mkdir(exist_ok=True)
+                folder.rename(doomed)
+            shutil.rmtree(self._folder / "dropped")
+
+    def _sealed(self, build_id: str) -> Path:
+        return self._folder / "builds" / build_id
+
+    def _staging(self, build_id: str) -> Path:
+        return self._folder / "building" / build_id
+
+    def _staged_manifest(self, build_id: str) -> Manifest:
+        path = self._staging(build_id) / _MANIFEST
+        if not path.is_file():
+            state = "finished" if self._sealed(build_id).exists() else "not created"
+            raise IndexRefused(f"build {build_id} is {state}, expected one opened by `create`")
+        return _read_manifest(path)
+
+    def _staged_table(self, build_id: str) -> Any:
+        return cast("Any", lancedb.connect(self._staging(build_id))).open_table(_STAGED)
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise IndexRefused(f"{path} is not a manifest of this version: {error}") from error
+
+
+def _schema(dims: int) -> Any:
+    text = [(name, _pa.string()) for name in ("image", "path", "caption", "split", "model_version")]
+    lists = [(name, _pa.list_(_pa.string())) for name in ATTRIBUTES]
+    return _pa.schema([*text, *lists, ("vector", _pa.list_(_pa.float16(), dims))])
+
+
+def _arrow(rows: list[Row], dims: int) -> Any:
+    """Rows as an Arrow table of the staging schema; vectors become fp16."""
+    schema = _schema(dims)
+    vectors = np.stack([row.vector for row in rows]).astype(np.float16)  # (N, D)
+    columns = [
+        _pa.array([getattr(row, name) for row in rows], _pa.string())
+        for name in ("image", "path", "caption", "split", "model_version")
+    ]
+    columns += [
+        _pa.array([list(row.attributes.get(name, ())) for row in rows], _pa.list_(_pa.string()))
+        for name in ATTRIBUTES
+    ]
+    columns.append(_pa.FixedSizeListArray.from_arrays(_pa.array(vectors.reshape(-1)), dims))
+    return _pa.Table.from_arrays(columns, schema=schema)

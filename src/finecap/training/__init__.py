@@ -1,0 +1,1 @@
+"""Loops that change weights: contrastive, maximum likelihood, self-critical."""

@@ -1,0 +1,46 @@
+"""A home in a temporary folder, and small stages that run in it without the library."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.home import Home
+from dagster_project.resources import ArtifactIOManager
+from dagster_project.stages import Stages
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database as MLflow creates it; that takes seconds, so it is done once."""
+    from dagster_project.tracking import Tracker
+
+    folder = tmp_path_factory.mktemp("mlflow")
+    assert Tracker(folder, "", "").client
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def home(tmp_path: Path, empty_store: Path) -> Home:
+    home = Home(ROOT, tmp_path / "home with space")
+    home.mlflow.mkdir(parents=True)
+    shutil.copy(empty_store, home.mlflow)
+    return home
+
+
+@pytest.fixture
+def resources(home: Home) -> dict[str, object]:
+    return {
+        "artifacts": ArtifactIOManager(folder=str(home.artifacts)),
+        "stages": Stages(profile="test", root=str(home.root), path=str(home.path)),
+    }
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance

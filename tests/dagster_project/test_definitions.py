@@ -1,0 +1,123 @@
+"""The graph, as the design names it, and what importing it costs."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_project.definitions import all_assets, build_defs
+from dagster_project.home import Home
+from finecap.config import REWARDS, load_profile
+
+ROOT = Path(__file__).resolve().parents[2]
+SNAPSHOT = Path(__file__).with_name("graph.json")
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory):
+    home = Home(ROOT, tmp_path_factory.mktemp("home"))
+    return build_defs(load_profile("scenes"), home).resolve_asset_graph()
+
+
+def described(graph) -> dict[str, dict[str, object]]:
+    return {
+        key.to_user_string(): {
+            "group": graph.get(key).group_name,
+            "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+        }
+        for key in sorted(graph.get_all_asset_keys())
+    }
+
+
+def test_graph_is_the_one_in_the_snapshot(graph):
+    # Meant to change? `python -m tests.dagster_project.test_definitions`-free: paste the new one.
+    assert described(graph) == json.loads(SNAPSHOT.read_text())
+
+
+def test_every_asset_of_the_design_is_there(graph):
+    names = set(described(graph))
+    variants = ["mle", *REWARDS]
+    assert names >= {
+        "dataset", "validated_dataset", "grammar_negatives", "attribute_negatives", "base_clip",
+        "clip_reward/grammar", "clip_reward/grammar_attribute", "judge_clip", "image_features",
+        "mle_captioner", "leaderboard", "champion", "captions", "caption_index",
+    }  # fmt: skip
+    assert names >= {f"scst/{reward}" for reward in REWARDS}
+    assert names >= {f"evaluation/{variant}" for variant in variants}
+
+
+def test_judge_reaches_no_reward_and_no_captioner(graph):
+    for name, about in described(graph).items():
+        if about["group"] in {"reward_model", "captioner"}:
+            assert "judge_clip" not in about["deps"], name
+
+
+def test_each_reward_is_given_by_its_own_encoder(graph):
+    deps = {name: about["deps"] for name, about in described(graph).items()}
+    for reward in ("clip_s", "cider_clip_s"):
+        assert "base_clip" in deps[f"scst/{reward}"]
+    assert "clip_reward/grammar" in deps["scst/clip_s_grammar"]
+    assert "clip_reward/grammar_attribute" in deps["scst/clip_s_grammar_attribute"]
+
+
+def test_control_is_in_the_table_and_never_a_candidate(graph):
+    deps = {name: about["deps"] for name, about in described(graph).items()}
+    assert "evaluation/mle_alt_text" in deps["leaderboard"]
+    assert "evaluation/mle_alt_text" not in deps["champion"]
+
+
+def test_data_without_alt_text_has_no_control():
+    profile = load_profile("scenes")
+    clip = profile.base_clip.model_copy(update={"text": "captions"})
+    assets = all_assets(profile.model_copy(update={"base_clip": clip}))
+    names = {key.to_user_string() for asset in assets for key in asset.keys}
+    assert not {name for name in names if "alt_text" in name}
+
+
+def test_every_asset_has_a_description(graph):
+    assert all(graph.get(key).description for key in graph.get_all_asset_keys())
+
+
+def test_automation_is_off_until_turned_on(tmp_path: Path):
+    import dagster as dg
+
+    defs = build_defs(load_profile("smoke"), Home(ROOT, tmp_path))
+    assert (
+        defs.resolve_schedule_def("weekly_retrain").default_status
+        == dg.DefaultScheduleStatus.STOPPED
+    )
+    assert defs.resolve_sensor_def("new_data").default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_jobs_are_named(tmp_path: Path):
+    defs = build_defs(load_profile("smoke"), Home(ROOT, tmp_path))
+    jobs = {job.name for job in defs.resolve_all_job_defs()}
+    assert jobs >= {"retrain", "study", "reindex"}
+    reindex = {
+        key.to_user_string()
+        for key in defs.resolve_job_def("reindex").asset_layer.executable_asset_keys
+    }
+    assert reindex >= {"champion", "captions", "caption_index"}
+
+
+HEAVY = ("torch", "mlflow", "great_expectations", "lancedb", "pandas", "dvc", "matplotlib")
+
+
+def test_definitions_import_fast_and_light():
+    code = (
+        "import time, sys; import dagster_project.definitions; "
+        f"print(time.process_time(), [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    seconds = []
+    for _ in range(3):  # other processes may be busy: the best of three is what it costs
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        spent, heavy = done.stdout.split(maxsplit=1)
+        assert heavy.strip() == "[]"
+        seconds.append(float(spent))
+        if seconds[-1] <= 2.5:
+            break
+    assert min(seconds) <= 2.5

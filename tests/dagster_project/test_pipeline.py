@@ -1,0 +1,137 @@
+"""The whole graph on `smoke`, for real: once, again, and after a person moved the alias."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.artifacts import ArtifactStore
+from dagster_project.champion import CAPTIONER
+from dagster_project.definitions import build_defs
+from dagster_project.home import Home
+from dagster_project.plan import is_up_to_date
+from dagster_project.promotion import CHAMPION, Registry
+from dagster_project.tracking import Tracker
+from finecap.config import REWARDS, Profile, load_profile
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Pipeline:
+    """One home, its instance, and runs of the whole graph in this process."""
+
+    def __init__(self, home: Home) -> None:
+        data = {"folder": str(home.path / "data"), "pointer": str(home.path / "data.dvc")}
+        smoke = load_profile("smoke")
+        self.profile = Profile.model_validate(
+            {**smoke.model_dump(), "data": {**smoke.data.model_dump(), **data}}
+        )
+        self.home, self.defs = home, build_defs(self.profile, home)
+        home.dagster.mkdir(parents=True)
+        self.instance = dg.DagsterInstance.local_temp(str(home.dagster))
+
+    def run(self) -> dict[str, str]:
+        """Status by asset: made or reused."""
+        job = self.defs.resolve_job_def("retrain")
+        outcome = job.execute_in_process(instance=self.instance)
+        events = [e for e in outcome.all_events if e.event_type_value == "ASSET_MATERIALIZATION"]
+        return {
+            "/".join(e.asset_key.path): str(e.materialization.metadata["status"].value)
+            for e in events
+        }
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(Tracker(self.home.mlflow, "finecap-smoke", "").client, CAPTIONER)
+
+    def is_up_to_date(self) -> bool:
+        return is_up_to_date(self.defs, self.profile, self.home, self.instance)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pipeline:
+    del empty_store  # made first, so that its warnings are not the pipeline's
+    pipeline = Pipeline(Home(ROOT, tmp_path_factory.mktemp("smoke home")))
+    pipeline.first = pipeline.run()
+    return pipeline
+
+
+def test_first_run_makes_everything(pipeline: Pipeline):
+    assert len(pipeline.first) == len(pipeline.defs.resolve_asset_graph().get_all_asset_keys())
+    assert set(pipeline.first.values()) == {"made"}
+
+
+def test_leaderboard_has_all_variants_and_both_splits(pipeline: Pipeline):
+    content = json.loads((pipeline.home.reports / "leaderboard.json").read_text())
+    assert {"mle", *REWARDS} <= set(content["variants"])
+    assert content["data_md5"].endswith(".dir")
+    assert "cider" in content["variants"]["mle"]
+
+
+def test_every_model_is_a_registered_version(pipeline: Pipeline):
+    client = pipeline.registry.client
+    models = {
+        m.name: client.search_model_versions(f"name = '{m.name}'")
+        for m in client.search_registered_models()
+    }
+    counts = {name: len(versions) for name, versions in models.items()}
+    assert counts == {
+        "finecap-clip": 1, "finecap-judge": 1, "finecap-clip-reward": 2, CAPTIONER: 7,
+    }  # fmt: skip
+    for version in models[CAPTIONER]:
+        assert {"parents", "data_md5", "git_commit", "dagster_run_id"} <= {
+            *version.tags, *client.get_run(version.run_id).data.tags,
+        }  # fmt: skip
+
+
+def test_registered_captioner_captions_a_path_bytes_and_an_array(pipeline: Pipeline):
+    import numpy as np
+    from PIL import Image
+
+    import mlflow
+
+    path = next((pipeline.home.path / "data" / "images").iterdir())
+    array = np.array(Image.open(path).convert("RGB"))
+    with Tracker(pipeline.home.mlflow, "finecap-smoke", "")._fluent():
+        model = mlflow.pyfunc.load_model(f"models:/{CAPTIONER}@champion")
+    (caption,) = model.predict(str(path))
+    assert model.predict([path.read_bytes()]) == model.predict(array) == [caption]
+
+
+def test_command_line_searches_the_live_build(pipeline: Pipeline):
+    command = [sys.executable, "-m", "finecap.cli", "search", "a boat", "--json"]
+    environment = {**os.environ, "FINECAP_HOME": str(pipeline.home.path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert {"image", "caption", "score"} <= set(json.loads(done.stdout)["hits"][0])
+
+
+def test_second_run_makes_nothing(pipeline: Pipeline):
+    assert pipeline.is_up_to_date()
+    assert set(pipeline.run().values()) == {"reused"}
+
+
+def test_alias_moved_by_hand_is_captioned_and_indexed_by_the_next_run(pipeline: Pipeline):
+    before = str(pipeline.registry.alias(CHAMPION).version)
+    other = next(str(v) for v in range(1, 8) if str(v) != before)
+    pipeline.registry.point(CHAMPION, other)
+    assert not pipeline.is_up_to_date()
+    status = pipeline.run()
+    made = {name for name, how in status.items() if how == "made"}
+    assert made == {"champion", "captions", "caption_index"}
+    assert str(pipeline.registry.alias(CHAMPION).version) == other
+
+
+def test_artifact_removed_from_disk_is_made_again(pipeline: Pipeline):
+    import shutil
+
+    shutil.rmtree(pipeline.home.artifacts / "scst" / "cider")
+    assert not pipeline.is_up_to_date()
+    status = pipeline.run()
+    assert status["scst/cider"] == "made"
+    assert status["base_clip"] == "reused"
+    assert len(list(ArtifactStore(pipeline.home.artifacts).root.glob("scst/cider/*"))) == 1

@@ -1,0 +1,43 @@
+"""What a run prepares, and prints at its end."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dagster_project.home import Home
+from dagster_project.run import main, prepare, summary
+from finecap.config import load_profile
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+
+
+def test_prepare_points_dagster_at_the_home_and_keeps_what_a_user_wrote(tmp_path: Path):
+    home = Home(tmp_path, tmp_path / "home")
+    prepare(home, load_profile("smoke"))
+    settings = home.dagster / "dagster.yaml"
+    assert os.environ["DAGSTER_HOME"] == str(home.dagster)
+    assert yaml.safe_load(settings.read_text())["telemetry"] == {"enabled": False}
+    settings.write_text("telemetry: {enabled: false}\n")
+    prepare(home, load_profile("smoke"))
+    assert settings.read_text() == "telemetry: {enabled: false}\n"
+
+
+def test_summary_shows_a_dash_where_a_score_could_not_be_had(tmp_path: Path):
+    metrics = {"cider": {"value": 0.5}, "grammatical_rate": {"value": None, "reason": "photos"}}
+    content = {"profile": "p", "data_md5": "a" * 32, "variants": {"mle": metrics}}
+    (tmp_path / "leaderboard.json").write_text(json.dumps(content))
+    row = summary(tmp_path / "leaderboard.json").splitlines()[-1].split()
+    assert row == ["mle", "-", "-", "0.500", "-", "-", "-"]
+
+
+def test_unknown_profile_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FINECAP_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match="unknown profile 'nope'"):
+        main(["--profile", "nope"])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,245 @@
+"""Few bad rows are set aside with their reason, many stop the run, and nothing is lost."""
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from finecap.config import ValidationConfig
+from finecap.data.expectations import ValidationFailed, validate
+from finecap.data.records import read_records
+from finecap.log import silent
+
+LENIENT = ValidationConfig(max_quarantined_share=0.5)
+
+
+def check(data, config=LENIENT):
+    destination = data.folder.parent / "verdict"
+    destination.mkdir(exist_ok=True)
+    return validate(data.folder, config, destination, silent)
+
+
+def quarantine(validation):
+    with validation.quarantine.open(newline="") as file:
+        return [(row["image"], int(row["line"]), row["reason"]) for row in csv.DictReader(file)]
+
+
+def test_a_good_folder_passes_whole(data):
+    data.write()
+    validation = check(data, ValidationConfig())
+    assert validation.success
+    assert (validation.n_records, validation.n_quarantined) == (12, 0)
+    assert validation.by_split == {"train": 8, "val": 2, "test": 2}
+    assert validation.by_part == {"clip": 5, "judge": 3}
+    assert all(verdict.success for verdict in validation.expectations)
+    assert read_records(validation.records) == read_records(data.folder / "captions.jsonl")
+    assert quarantine(validation) == []
+
+
+def test_the_split_table_names_each_good_image_with_its_md5(data):
+    data.write()
+    table = pd.read_parquet(check(data).splits)
+    assert list(table.columns) == ["image", "split", "part", "md5"]
+    assert table["md5"].str.fullmatch("[0-9a-f]{32}").all()
+    assert table["part"].tolist() == ["clip"] * 5 + ["judge"] * 3 + [""] * 4
+
+
+def test_results_name_each_expectation_with_counts(data):
+    data.image(0).write_bytes(b"broken")
+    data.write()
+    results = json.loads(check(data).results.read_text())
+    by_name = {row["name"]: row for row in results["expectations"]}
+    assert results["n_quarantined"] == 1
+    assert by_name["image_unique"]["success"]
+    decodes = by_name["image_decodes"]
+    assert (decodes["success"], decodes["evaluated"], decodes["unexpected"]) == (False, 12, 1)
+    assert decodes["examples"][0].startswith("line 1: the image does not decode")
+
+
+def spoil_line(data):
+    data.write('{"image": "images/99.png", ')
+    return "images/99.png", 13, "broken JSON at column"
+
+
+def spoil_duplicate(data):
+    data.write(json.dumps(data.rows[3]))
+    return "images/03.png", 13, '"image" images/03.png is already on line 4'
+
+
+def spoil_caption(data):
+    data.rows[1]["captions"] = [""]
+    return "images/01.png", 2, r'"captions\[1\]" is empty'
+
+
+def spoil_split(data):
+    data.rows[1]["split"] = "dev"
+    return "images/01.png", 2, '"split" is "dev"'
+
+
+def spoil_length(data):
+    data.rows[1]["captions"] = ["a boat", "boat " * 61]
+    return "images/01.png", 2, "a caption has 61 words, expected at most 60"
+
+
+def spoil_charset(data):
+    data.rows[1]["captions"] = ["a boat\ufffd on the sea"]
+    return "images/01.png", 2, "text has control or replacement characters"
+
+
+def spoil_alt_text(data):
+    data.rows[1]["alt_text"] = "a boat\non the sea"
+    return "images/01.png", 2, "text has control or replacement characters"
+
+
+def spoil_missing(data):
+    data.image(1).unlink()
+    return "images/01.png", 2, "01.png does not exist"
+
+
+def spoil_truncated(data):
+    content = data.image(1).read_bytes()
+    data.image(1).write_bytes(content[: len(content) // 2])
+    return "images/01.png", 2, "the image does not decode: "
+
+
+def spoil_checksum(data):
+    content = bytearray(data.image(1).read_bytes())
+    content[-20] ^= 0xFF
+    data.image(1).write_bytes(bytes(content))
+    return "images/01.png", 2, "the image does not decode: "
+
+
+def spoil_small(data):
+    Image.fromarray(np.zeros((31, 40, 3), np.uint8)).save(data.image(1))
+    return "images/01.png", 2, "the shorter side has 31 px, expected 32 or more"
+
+
+def spoil_large(data):
+    Image.new("L", (8193, 32)).save(data.image(1))
+    return "images/01.png", 2, "the longer side has 8193 px, expected at most 8192"
+
+
+def spoil_copy(data):
+    shutil.copy(data.image(11), data.image(1))
+    return "images/01.png", 2, "same photo as images/11.png in test, which keeps it"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_line,
+        spoil_duplicate,
+        spoil_caption,
+        spoil_split,
+        spoil_length,
+        spoil_charset,
+        spoil_alt_text,
+        spoil_missing,
+        spoil_truncated,
+        spoil_checksum,
+        spoil_small,
+        spoil_large,
+        spoil_copy,
+    ],
+)
+def test_a_bad_row_is_set_aside_with_its_reason(data, spoil):
+    image, line, reason = spoil(data)
+    if not (data.folder / "captions.jsonl").exists():
+        data.write()
+    validation = check(data)
+    [row] = quarantine(validation)
+    assert row[:2] == (image, line)
+    assert re.search(reason, row[2])
+    kept = 12 if line == 13 else 11
+    assert validation.n_records == len(read_records(validation.records)) == kept
+
+
+def test_too_few_captions_are_set_aside(data):
+    data.rows[1]["captions"] = ["a boat"]
+    data.write()
+    config = ValidationConfig(min_captions=2, max_quarantined_share=0.5)
+    [row] = quarantine(check(data, config))
+    assert row[2] == "1 captions, expected 2 or more"
+
+
+def test_a_row_with_several_faults_is_set_aside_once_with_all_reasons(data):
+    data.image(1).unlink()
+    data.rows[1]["captions"] = ["boat " * 61]
+    data.write()
+    validation = check(data)
+    [(image, _, reason)] = quarantine(validation)
+    assert image == "images/01.png"
+    assert "61 words" in reason
+    assert "does not exist" in reason
+
+
+def test_copies_leave_test_before_val_before_train(data):
+    for number in (1, 8):  # train, val
+        shutil.copy(data.image(10), data.image(number))
+    data.write()
+    validation = check(data)
+    assert [row[0] for row in quarantine(validation)] == ["images/01.png", "images/08.png"]
+    assert validation.by_split == {"train": 7, "val": 1, "test": 2}
+
+
+def test_copies_within_one_split_stay(data):
+    shutil.copy(data.image(0), data.image(1))
+    data.write()
+    assert check(data, ValidationConfig()).n_records == 12
+
+
+def test_many_bad_rows_stop_the_run_and_the_files_remain(data):
+    for number in range(5):
+        data.image(number).unlink()
+    data.write()
+    message = r"captions\.jsonl: 5 of 12 rows fail \(41\.7%, at most 10\.0% may.*; and 2 more"
+    with pytest.raises(ValidationFailed, match=message) as failure:
+        check(data, ValidationConfig(max_quarantined_share=0.1))
+    verdict = data.folder.parent / "verdict"
+    assert str(verdict / "quarantine.csv") in str(failure.value)
+    assert len((verdict / "quarantine.csv").read_text().splitlines()) == 6
+    assert not json.loads((verdict / "results.json").read_text())["success"]
+    assert "failed" in (verdict / "report.html").read_text()
+
+
+@pytest.mark.parametrize("spoil", [spoil_line, spoil_truncated, spoil_copy])
+def test_without_tolerance_one_bad_row_stops_the_run(data, spoil):
+    _, line, reason = spoil(data)
+    if not (data.folder / "captions.jsonl").exists():
+        data.write()
+    with pytest.raises(ValidationFailed, match=rf"1 of 1[23] rows fail .*line {line}: .*{reason}"):
+        check(data, ValidationConfig(max_quarantined_share=0))
+
+
+def test_an_empty_split_stops_the_run(data):
+    data.rows = [row for row in data.rows if row["split"] != "val"]
+    data.write()
+    with pytest.raises(ValidationFailed, match=r'expected "There are rows of train, val, test"'):
+        check(data)
+
+
+def test_a_split_emptied_by_the_quarantine_stops_the_run(data):
+    for number in (8, 9):
+        data.image(number).unlink()
+    data.write()
+    with pytest.raises(ValidationFailed, match="no good row of split val is left"):
+        check(data)
+
+
+def test_a_missing_or_empty_captions_file_is_named(data):
+    with pytest.raises(FileNotFoundError, match=r"captions\.jsonl does not exist, expected one"):
+        check(data)
+    (data.folder / "captions.jsonl").write_text("\n")
+    with pytest.raises(ValidationFailed, match=r"captions\.jsonl has no records"):
+        check(data)
+
+
+def test_a_folder_of_broken_lines_alone_stops_the_run(data):
+    (data.folder / "captions.jsonl").write_text("{\n{\n")
+    with pytest.raises(ValidationFailed, match=r"2 of 2 rows fail .*line 1: broken JSON"):
+        check(data)

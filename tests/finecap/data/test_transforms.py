@@ -1,0 +1,223 @@
+"""Any image becomes upright RGB, and a table of pixels is written whole or not at all."""
+
+import io
+import json
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from finecap.data import transforms
+from finecap.data.records import Record
+from finecap.data.transforms import ImageError, load_image, pixel_table, to_pixels
+from finecap.log import silent
+
+RED = (255, 0, 0)
+
+
+def content(image, **options):
+    file = io.BytesIO()
+    image.save(file, **{"format": "PNG", **options})
+    return file.getvalue()
+
+
+def halves(mode="RGB"):
+    """40 x 20: red on the left, white on the right."""
+    image = Image.new("RGB", (40, 20), "white")
+    image.paste(RED, (0, 0, 20, 20))
+    return image.convert(mode)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        pixels = rng.integers(0, 255, (24, 24 + number, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / "images" / f"{number}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def records():
+    return [Record(f"images/{number}.png", "train", ("a",)) for number in range(5)]
+
+
+def test_path_bytes_array_and_pillow_image_give_the_same_pixels(tmp_path):
+    image = halves()
+    path = tmp_path / "a.png"
+    image.save(path)
+    for source in (path, str(path), path.read_bytes(), np.asarray(image), image):
+        assert np.array_equal(load_image(source), image)
+
+
+def test_exif_orientation_is_applied():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees to see it upright
+    image = load_image(content(halves(), format="JPEG", quality=95, exif=exif))
+    assert image.size == (20, 40)
+    assert image.getpixel((10, 35))[1] > 200  # white below
+    assert image.getpixel((10, 5))[1] < 60  # red above
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA", "CMYK"])
+def test_colours_survive_every_mode(mode):
+    file = content(halves(mode), format="TIFF" if mode == "CMYK" else "PNG")
+    image = load_image(file)
+    assert image.mode == "RGB"
+    assert np.abs(np.subtract(image.getpixel((5, 5)), RED)).max() < 5
+
+
+def test_a_fresh_process_reads_formats_that_pillow_loads_late(tmp_path):
+    halves().save(tmp_path / "a.webp", lossless=True)
+    halves().save(tmp_path / "a.tiff")
+    code = (
+        "import sys; from finecap.data.transforms import load_image\n"
+        "for path in sys.argv[1:]: print(load_image(path).getpixel((0, 0)))"
+    )
+    paths = [str(tmp_path / "a.webp"), str(tmp_path / "a.tiff")]
+    shown = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split("\n")[:2] == [str(RED)] * 2
+
+
+def test_transparency_is_laid_over_white():
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert load_image(content(clear)).getpixel((0, 0)) == (255, 255, 255)
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([9, 9, 9, *RED])
+    assert load_image(content(palette, transparency=1)).getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_sixteen_bit_images_keep_their_brightness():
+    values = np.full((4, 4), 0x8000, dtype=np.uint16)
+    assert load_image(content(Image.fromarray(values))).getpixel((0, 0)) == (128, 128, 128)
+    assert load_image(values).getpixel((0, 0)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.full((4, 5), 51, np.uint8), np.full((4, 5, 1), 51, np.uint8), np.full((4, 5, 3), 0.2)],
+)
+def test_arrays_of_each_form_are_taken(array):
+    image = load_image(array)
+    assert image.size == (5, 4)
+    assert image.getpixel((0, 0)) == (51, 51, 51)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((2, 3, 4, 5), np.uint8), r"shape \(2, 3, 4, 5\), expected"),
+        (np.zeros((4, 4, 2), np.uint8), r"shape \(4, 4, 2\), expected"),
+        (np.zeros((0, 4), np.uint8), r"shape \(0, 4\), expected"),
+        (np.full((4, 4), 200.0), r"leaves \[0, 1\]"),
+        (np.full((4, 4), np.nan), r"leaves \[0, 1\]"),
+        (np.zeros((4, 4), np.int64), "array is int64, expected uint8"),
+    ],
+)
+def test_other_arrays_are_refused(array, message):
+    with pytest.raises(ImageError, match=message):
+        load_image(array)
+
+
+def test_an_image_that_does_not_decode_is_named(tmp_path):
+    whole = content(Image.fromarray(np.random.default_rng(0).integers(0, 9, (64, 64, 3), np.uint8)))
+    for broken in (b"", b"not an image", whole[: len(whole) // 2], b"%!PS-Adobe-3.0 EPSF-3.0\n"):
+        (tmp_path / "a.png").write_bytes(broken)
+        with pytest.raises(ImageError, match=r"a\.png does not decode: .*; replace or remove it"):
+            load_image(tmp_path / "a.png")
+        with pytest.raises(ImageError, match=f"image of {len(broken)} bytes does not decode"):
+            load_image(broken)
+
+
+def test_a_missing_image_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"a\.png does not exist"):
+        load_image(tmp_path / "a.png")
+
+
+def test_pixels_show_the_centre_square():
+    pixels = to_pixels(halves(), 10)
+    assert (pixels.shape, pixels.dtype) == ((10, 10, 3), np.uint8)
+    assert pixels[5, 1].tolist() == [255, 0, 0]
+    assert pixels[5, 8].tolist() == [255, 255, 255]
+
+
+def test_downscaling_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    assert np.abs(to_pixels(load_image(stripes), 16).astype(int) - 127).max() < 20
+
+
+def test_a_table_row_equals_the_image_read_alone(folder, records, tmp_path):
+    table = pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)
+    assert (table.shape, table.dtype) == ((5, 16, 16, 3), np.uint8)
+    for row, record in zip(table, records, strict=True):
+        assert np.array_equal(row, to_pixels(load_image(folder / record.image), 16))
+    names = sorted(entry.name for entry in tmp_path.glob("pixels*"))
+    assert names == ["pixels.npy", "pixels.npy.json"]
+
+
+def test_chunks_are_written_in_order(folder, records, tmp_path, monkeypatch):
+    whole = np.array(pixel_table(folder, records, 16, tmp_path / "a.npy", silent))
+    monkeypatch.setattr(transforms, "_CHUNK", 2)
+    assert np.array_equal(pixel_table(folder, records, 16, tmp_path / "b.npy", silent), whole)
+
+
+def test_a_finished_table_is_opened_and_not_written_again(folder, records, tmp_path):
+    path = tmp_path / "pixels.npy"
+    pixel_table(folder, records, 16, path, silent)
+    before = path.stat().st_mtime_ns
+    pixel_table(folder, records, 16, path, silent)
+    assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("change", ["size", "image", "order", "sidecar"])
+def test_a_table_of_other_images_is_written_anew(folder, records, tmp_path, change):
+    path = tmp_path / "pixels.npy"
+    pixel_table(folder, records, 16, path, silent)
+    if change == "image":
+        Image.new("RGB", (30, 30), "blue").save(folder / "images" / "0.png")
+    if change == "order":
+        records = records[::-1]
+    if change == "sidecar":
+        (tmp_path / "pixels.npy.json").write_text(json.dumps([]))
+    size = 8 if change == "size" else 16
+    table = pixel_table(folder, records, size, path, silent)
+    first = load_image(folder / records[0].image)
+    assert np.array_equal(table[0], to_pixels(first, size))
+
+
+def test_a_failed_table_leaves_nothing(folder, records, tmp_path):
+    (folder / "images" / "3.png").write_bytes(b"broken")
+    with pytest.raises(ImageError, match=r"3\.png does not decode"):
+        pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)
+    assert not list(tmp_path.glob("pixels*"))
+
+
+def test_a_full_disk_leaves_nothing_half_written(folder, records, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))  # bytes; the table needs 3,968
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.glob("pixels*"))
+    assert len(pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)) == 5
+
+
+def test_a_missing_image_stops_before_any_work(folder, records, tmp_path):
+    (folder / "images" / "3.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"3\.png does not exist"):
+        pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)
+
+
+def test_progress_is_reported(folder, records, tmp_path):
+    lines = []
+    pixel_table(folder, records, 16, tmp_path / "pixels.npy", lines.append)
+    assert lines == ["resized 5 of 5 images to 16 px"]

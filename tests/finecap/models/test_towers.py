@@ -1,0 +1,85 @@
+"""Towers: sizes, normalisation and trunk checkpoints; features themselves: `test_clip`."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from finecap.config import ClipConfig
+from finecap.models import towers
+from finecap.models.folder import ModelFolderError
+
+SMALL: dict[str, Any] = {"embed_dim": 16, "text_width": 16, "text_heads": 2, "image_size": 32}
+RESNET = ClipConfig(image_width=8, **SMALL)
+TIMM = ClipConfig(image_tower="timm", timm_model="mobilenetv2_050", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def timm_model() -> nn.Module:
+    torch.manual_seed(0)
+    return towers.build_model(TIMM, 10)
+
+
+@pytest.fixture(scope="module")
+def tensors(timm_model: nn.Module) -> dict[str, Tensor]:
+    """A checkpoint's tensors as timm publishes them, classifier included."""
+    trunk = cast(Any, timm_model).visual.trunk.state_dict()
+    return {**{name: tensor.clone() for name, tensor in trunk.items()}, **classifier()}
+
+
+def classifier() -> dict[str, Tensor]:
+    return {"classifier.weight": torch.zeros(1000, 1280), "classifier.bias": torch.zeros(1000)}
+
+
+def test_the_vocabulary_sizes_the_text_tower() -> None:
+    tower = towers.text_tower(towers.build_model(RESNET, 77))
+    assert tower.token_embedding.num_embeddings == 77
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_asking_for_grid_channels_leaves_the_mode(training: bool) -> None:
+    model = towers.build_model(RESNET, 10).train(training)
+    assert towers.grid_channels(model, 32) == 256
+    assert model.training == training
+
+
+def test_each_tower_is_normalised_as_it_was_trained() -> None:
+    assert towers.normalisation(RESNET) == (towers.CLIP_MEAN, towers.CLIP_STD)
+    assert towers.normalisation(TIMM) == (towers.IMAGENET_MEAN, towers.IMAGENET_STD)
+
+
+def test_a_checkpoint_is_loaded_without_its_classifier(
+    timm_model: nn.Module, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    changed = {k: v + 1 if v.is_floating_point() else v for k, v in tensors.items()}
+    save_file(changed, tmp_path / "trunk.safetensors")
+    towers.load_trunk(timm_model, tmp_path / "trunk.safetensors")
+    loaded = cast(Any, timm_model).visual.trunk.state_dict()
+    assert set(loaded) == set(tensors) - set(classifier())
+    assert all(torch.equal(loaded[name], changed[name]) for name in loaded)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_refused(
+    timm_model: nn.Module, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    partial = {k: v for k, v in tensors.items() if not k.startswith("conv_stem")}
+    save_file(partial, tmp_path / "trunk.safetensors")
+    with pytest.raises(ModelFolderError, match=r"(?s)does not fit the trunk.*conv_stem"):
+        towers.load_trunk(timm_model, tmp_path / "trunk.safetensors")
+
+
+@pytest.mark.parametrize("projection", [nn.Linear(4, 3, bias=False), torch.randn(4, 3)])
+def test_a_projection_is_a_layer_or_a_matrix(projection: nn.Linear | Tensor) -> None:
+    pooled = torch.randn(2, 4)
+    tower = type("Tower", (), {"text_projection": projection})
+    matrix = projection.weight.T if isinstance(projection, nn.Linear) else projection
+    torch.testing.assert_close(towers.project_text(tower, pooled), pooled @ matrix)
+
+
+def test_without_projection_the_feature_is_the_pooled_one() -> None:
+    pooled = torch.randn(2, 4)
+    tower = type("Tower", (), {"text_projection": None})
+    assert towers.project_text(tower, pooled) is pooled

@@ -1,0 +1,60 @@
+"""What the corpus lets pass as correct, and what it calls an error."""
+
+import pytest
+
+from finecap.negatives.corpus import Corpus, find_links, read_corpus
+
+THINGS = (
+    "boat",
+    "dog",
+    "house",
+    "tree",
+    "cat",
+    "kite",
+    "owl",
+    "car",
+    "bird",
+    "bench",
+    "man",
+    "cup",
+)
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    """Twelve things in three places, each said one way; no red owl."""
+    places = ("at night", "on the beach", "in the park")
+    lines = [f"the {colour} {t} {p}" for t in THINGS for p in places for colour in ("red", "blue")]
+    return read_corpus(line for line in lines if "red owl" not in line)
+
+
+def test_unseen_combination_may_be_correct(corpus: Corpus):
+    assert corpus.may_be_correct(("the", "red", "owl", "at", "night"))
+
+
+@pytest.mark.parametrize(
+    "caption", ["the owl red at night", "the red owl at", "red the owl at night"]
+)
+def test_unseen_shape_is_an_error(corpus: Corpus, caption: str):
+    assert not corpus.may_be_correct(tuple(caption.split()))
+
+
+def test_unknown_word_is_no_evidence_of_correctness(corpus: Corpus):
+    assert not corpus.may_be_correct(("the", "red", "zyx", "at", "night"))
+
+
+def test_preposition_is_odd_only_against_a_frequent_frame(corpus: Corpus):
+    assert corpus.is_odd_preposition("on", ("night", "</s>"))
+    assert corpus.is_odd_preposition("at", ("the", "night"))
+    assert not corpus.is_odd_preposition("at", ("night", "</s>"))
+    assert not corpus.is_odd_preposition("on", ("mars", "</s>"))
+
+
+def test_links_are_found_whole():
+    words = "a boat to the left of a car and on the sea next to it".split()  # noqa: SIM905
+    assert [words[i:j] for i, j in find_links(words)] == [
+        ["to", "the", "left", "of"],
+        ["and"],
+        ["on"],
+        ["next", "to"],
+    ]

@@ -1,0 +1,100 @@
+"""The gallery's captions: all of them, and only what changed is captioned again."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from finecap.config import CaptionsConfig
+from finecap.data.records import Record
+from finecap.log import silent
+from finecap.search import gallery
+from finecap.search.gallery import VECTORS, caption_gallery, read_gallery
+
+RECORDS = [
+    Record("1.png", "train", ("a",)),
+    Record("2.png", "val", ("b",)),
+    Record("3.png", "test", ("c",)),
+    Record("4.png", "test", ("d",)),
+]
+MD5S = {r.image: f"md5 of {r.image}" for r in RECORDS}
+
+
+@pytest.fixture
+def captioned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of images as the model sees them; it says their name and points along one axis."""
+    seen: list[str] = []
+
+    def caption_images(paths: list[Path], max_tokens: int, batch_size: int) -> list[str]:
+        assert (max_tokens, batch_size) == (32, 2)
+        seen.extend(path.name for path in paths)
+        return [f"picture {path.stem}" for path in paths]
+
+    def encode_images(paths: list[Path], batch_size: int) -> torch.Tensor:
+        return torch.eye(batch_size + 3)[[int(path.stem) for path in paths]]
+
+    encoder = SimpleNamespace(encode_images=encode_images)
+    model = SimpleNamespace(caption_images=caption_images, encoder=encoder)
+    monkeypatch.setattr(gallery, "load_pair", lambda _: model)
+    return seen
+
+
+def run(destination: Path, version: str = "v1", previous: Path | None = None, **md5s: str):
+    destination.mkdir()
+    return caption_gallery(
+        Path("pair"),
+        Path("data"),
+        RECORDS,
+        {**MD5S, **md5s},
+        CaptionsConfig(batch_size=2, threads=1),
+        destination,
+        silent,
+        model_version=version,
+        previous=previous,
+    )
+
+
+def test_every_gallery_image_has_its_caption_and_its_vector(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
+    assert run(tmp_path / "a") == {"images": 3, "captioned": 3, "kept": 0}
+    found = read_gallery(tmp_path / "a")
+    assert list(found.table["caption"]) == ["picture 2", "picture 3", "picture 4"]
+    assert np.argmax(found.vectors, axis=1).tolist() == [2, 3, 4]
+
+
+def test_unchanged_images_are_not_captioned_again(tmp_path: Path, captioned: list[str]):
+    run(tmp_path / "a")
+    captioned.clear()
+    counts = run(tmp_path / "b", previous=tmp_path / "a")
+    assert counts == {"images": 3, "captioned": 0, "kept": 3}
+    assert captioned == []
+    assert np.array_equal(
+        read_gallery(tmp_path / "b").vectors, read_gallery(tmp_path / "a").vectors
+    )
+
+
+def test_changed_image_alone_is_captioned_again(tmp_path: Path, captioned: list[str]):
+    run(tmp_path / "a")
+    captioned.clear()
+    run(tmp_path / "b", previous=tmp_path / "a", **{"3.png": "other bytes"})
+    assert captioned == ["3.png"]
+
+
+def test_another_model_captions_everything_again(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
+    run(tmp_path / "a")
+    assert run(tmp_path / "b", version="v2", previous=tmp_path / "a")["captioned"] == 3
+
+
+def test_empty_gallery_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="gallery would be empty"):
+        caption_gallery(
+            Path(), Path(), RECORDS[:1], MD5S, CaptionsConfig(), tmp_path, silent, model_version="v"
+        )
+
+
+def test_captions_and_vectors_that_do_not_match_are_refused(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
+    run(tmp_path / "a")
+    np.save(tmp_path / "a" / VECTORS, np.zeros((1, 2), dtype=np.float32))
+    with pytest.raises(ValueError, match="3 captions but 1 vectors"):
+        read_gallery(tmp_path / "a")

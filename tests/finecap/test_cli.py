@@ -1,0 +1,175 @@
+import json
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import typer
+import yaml
+from PIL import Image
+
+from finecap import cli
+from finecap.config import load_profile
+from finecap.search.files import export_digest
+from finecap.search.index import Manifest, ModelReference, Row
+from finecap.search.lance import LanceIndex
+
+
+@pytest.fixture
+def finecap(monkeypatch, capsys, tmp_path):
+    """finecap(*arguments) runs the command in `tmp_path`: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FINECAP_HOME", raising=False)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["finecap", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capsys.readouterr()
+        return stopped.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def live_home(tmp_path):
+    """`./var` with a live build of two captions; its models' export is one file."""
+    home = tmp_path / "var"
+    (home / "models").mkdir(parents=True)
+    (home / "models" / "config.json").write_text("{}")
+    digest = export_digest(home / "models")
+    model = ModelReference(name="m", version="1", path="models", digest=digest)
+    index = LanceIndex(home / "index")
+    index.create(
+        Manifest(
+            build_id="one",
+            captioner=model,
+            encoder=model,
+            data_md5="d",
+            dims=2,
+            rows=2,
+            created_at="2026",
+        )
+    )
+    captions = ("a [red] boat near a house", "a blue tree")
+    vectors = np.eye(2, dtype=np.float32)
+    index.upsert(
+        "one",
+        [Row(f"{i}.png", f"data/{i}.png", c, vectors[i]) for i, c in enumerate(captions)],
+    )
+    index.finish("one", lambda _: 1.0)
+    index.promote("one", expect=None)
+    return home
+
+
+def test_help_answers_within_a_second_and_imports_nothing_heavy():
+    code = (
+        "import sys, finecap.cli as c; sys.argv = ['finecap', '--help']\n"
+        "try: c.main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'lancedb', 'pandas', 'faiss') if m in sys.modules])"
+    )
+    start = time.perf_counter()
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert time.perf_counter() - start < 3  # 0.3 s on an idle machine
+    assert all(name in ran.stdout for name in ("search", "caption", "draw", "import", "profile"))
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.usefixtures("live_home")
+def test_search_prints_one_json_object(finecap):
+    code, out, _ = finecap("search", "red boats", "--json", "--mode", "words")
+    hits = json.loads(out)["hits"]
+    assert code == 0
+    assert len(out.splitlines()) == 1
+    assert (hits[0]["image"], hits[0]["caption"]) == ("0.png", "a [red] boat near a house")
+    assert hits[0]["score"] > 0
+    assert hits[0]["matched_words"] == ["red", "boat"]
+
+
+@pytest.mark.usefixtures("live_home")
+def test_search_prints_captions_as_they_are_with_scores_and_paths(finecap):
+    code, out, _ = finecap("search", "red boat", "--mode", "words", "--limit", "1")
+    assert code == 0
+    assert "a [red] boat near a house" in out
+    assert "data/0.png" in out
+
+
+@pytest.mark.usefixtures("live_home")
+def test_nothing_found_is_no_error(finecap):
+    code, out, err = finecap("search", "zebra", "--mode", "words")
+    assert (code, out, err) == (0, "", "finecap: nothing found\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("search", "boat"), 1, "no index is live in var: run the pipeline"),
+        (("profile", "show", "nope"), 2, "unknown profile 'nope', expected one of"),
+        (("draw", "world", "--profile", "nope"), 2, "unknown profile"),
+        (("caption", "none.png"), 2, "no such image: none.png"),
+        (("import", "flickr8k", "--source", "no", "--into", "x"), 2, "no/Flickr8k.token.txt"),
+    ],
+)
+def test_an_error_is_one_line_without_traceback(finecap, arguments, code, message):
+    got, out, err = finecap(*arguments)
+    assert (got, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("live_home")
+def test_a_query_that_makes_no_sense_exits_2(finecap):
+    assert finecap("search", "shape:round")[0] == 2
+
+
+def test_an_error_nobody_foresaw_keeps_its_traceback(monkeypatch):
+    def broken():
+        raise KeyError("bug")
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(KeyError, match="bug"):
+        cli.main()
+
+
+@pytest.mark.usefixtures("live_home")
+def test_caption_uses_the_captioner_that_the_manifest_names(finecap, monkeypatch):
+    loaded = []
+
+    def load_pair(folder):
+        loaded.append(folder)
+        return SimpleNamespace(caption_images=lambda images: [f"seen {p.name}" for p in images])
+
+    monkeypatch.setattr("finecap.models.export.load_pair", load_pair)
+    Image.new("RGB", (4, 4)).save("a.png")
+    code, out, _ = finecap("caption", "a.png", "--json")
+    assert code == 0
+    assert json.loads(out) == {"captions": [{"image": "a.png", "caption": "seen a.png"}]}
+    assert [folder.name for folder in loaded] == ["models"]
+    assert finecap("caption", "a.png")[1] == "a.png\tseen a.png\n"
+
+
+def test_profiles_are_listed_and_shown_whole(finecap):
+    names = finecap("profile", "list")[1].split()
+    assert {"scenes", "smoke"} <= set(names)
+    shown = yaml.safe_load(finecap("profile", "show", "smoke")[1])
+    assert shown == load_profile("smoke").model_dump(mode="json")
+
+
+def test_home_is_taken_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("FINECAP_HOME", str(tmp_path))
+    assert cli.home_folder() == tmp_path
+
+
+def test_plugins_join_as_groups_or_commands(monkeypatch):
+    group, host = typer.Typer(), typer.Typer()
+    entries = [
+        SimpleNamespace(name="run", load=lambda: lambda: None),
+        SimpleNamespace(name="data", load=lambda: group),
+    ]
+    monkeypatch.setattr(cli, "entry_points", lambda group: entries if group else [])
+    cli.add_plugins(host)
+    assert [g.name for g in host.registered_groups] == ["data"]
+    assert [c.name for c in host.registered_commands] == ["run"]

@@ -1,0 +1,130 @@
+"""Profiles: what is built in, how they combine, and how a wrong one is refused."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from finecap.config import (
+    REWARDS,
+    DataConfig,
+    Profile,
+    ProfileError,
+    load_profile,
+    merged,
+    profile_names,
+)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return tmp_path / "own.yaml"
+
+
+def test_every_built_in_profile_loads() -> None:
+    assert {load_profile(name).name for name in profile_names()} == set(profile_names())
+    assert {"scenes", "smoke", "flickr8k"} <= set(profile_names())
+
+
+def test_the_default_profile_trains_every_reward_variant() -> None:
+    assert tuple(load_profile("scenes").scst) == REWARDS
+
+
+def test_a_profile_that_extends_keeps_what_it_leaves_out(own: Path) -> None:
+    own.write_text("extends: scenes\nname: own\nmle: {epochs: 2}\n")
+    scenes, profile = load_profile("scenes"), load_profile(str(own))
+    assert profile.name == "own"
+    assert profile.mle == scenes.mle.model_copy(update={"epochs": 2})
+    assert profile.model_dump(exclude={"name", "mle"}) == scenes.model_dump(exclude={"name", "mle"})
+
+
+def test_a_profile_may_extend_a_file(own: Path, tmp_path: Path) -> None:
+    own.write_text("name: own\nmle: {epochs: 2, width: 64}\n")
+    child = tmp_path / "child.yml"
+    child.write_text(f"extends: {own}\nname: child\nmle: {{epochs: 3}}\n")
+    mle = load_profile(str(child)).mle
+    assert (mle.epochs, mle.width) == (3, 64)
+
+
+def test_what_reward_variants_share_is_overruled_by_their_own(own: Path) -> None:
+    own.write_text(
+        "name: own\nscst_common: {steps: 7, lr: 0.001}\n"
+        "scst: {clip_s: {}, cider: {weights: {cider: 1.0}, steps: 9}}\n"
+    )
+    scst = load_profile(str(own)).scst
+    assert (scst["clip_s"].steps, scst["cider"].steps) == (7, 9)
+    assert scst["clip_s"].lr == scst["cider"].lr == 0.001
+    assert scst["cider"].weights == {"cider": 1.0}
+
+
+def test_what_variants_share_counts_without_variants_of_ones_own(own: Path) -> None:
+    own.write_text("name: own\nscst_common: {steps: 7}\n")
+    assert load_profile(str(own)).scst["clip_s"].steps == 7
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ProfileError, match=r"unknown profile 'scene', expected one of .*scenes"):
+        load_profile("scene")
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(own: Path) -> None:
+    with pytest.raises(ProfileError, match=r"own\.yaml does not exist"):
+        load_profile(str(own))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mle: {epoch: 2}", r"field mle\.epoch: Extra inputs are not permitted \(came: 2\)"),
+        ("mel: {epochs: 2}", r"field mel: Extra inputs are not permitted"),
+        ("mle: {epochs: 0}", r"field mle\.epochs: .*greater than or equal to 1 \(came: 0\)"),
+        ("mle: {epochs: many}", r"field mle\.epochs: .*valid integer.* \(came: 'many'\)"),
+        ("scst: {clip_s: {baseline: none}}", r"field scst\.clip_s\.baseline: .*'greedy'"),
+        ("scst: {clip_s: }", r"field scst\.clip_s: Input should be a valid dictionary"),
+        ("scst: [clip_s]", r"field scst: Input should be a valid dictionary"),
+    ],
+)
+def test_a_wrong_field_or_value_is_refused_by_name(own: Path, text: str, message: str) -> None:
+    own.write_text(f"name: own\n{text}\n")
+    with pytest.raises(ProfileError, match=rf"own\.yaml: {message}"):
+        load_profile(str(own))
+
+
+def test_a_refusal_says_where_all_fields_are_printed(own: Path) -> None:
+    own.write_text("name: own\nnothing: 1\n")
+    with pytest.raises(ProfileError, match="`finecap profile show scenes` prints every field"):
+        load_profile(str(own))
+
+
+def test_a_nameless_profile_is_refused(own: Path) -> None:
+    own.write_text("")
+    with pytest.raises(ProfileError, match="field name: Field required"):
+        load_profile(str(own))
+
+
+def test_a_list_is_no_profile(own: Path) -> None:
+    own.write_text("- name: own\n")
+    with pytest.raises(ProfileError, match=r"own\.yaml: expected a mapping of stages"):
+        load_profile(str(own))
+
+
+def test_a_file_that_is_not_yaml_is_refused(own: Path) -> None:
+    own.write_text("name: [own\n")
+    with pytest.raises(ProfileError, match=r"own\.yaml is not YAML"):
+        load_profile(str(own))
+
+
+def test_a_stage_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        DataConfig().seed = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_merging_changes_neither_side() -> None:
+    base, over = {"a": {"x": 1, "y": 2}, "b": [1]}, {"a": {"y": 3}, "b": [2]}
+    assert merged(base, over) == {"a": {"x": 1, "y": 3}, "b": [2]}
+    assert base == {"a": {"x": 1, "y": 2}, "b": [1]}
+
+
+def test_a_profile_survives_being_written_and_read() -> None:
+    profile = load_profile("smoke")
+    assert Profile.model_validate_json(profile.model_dump_json()) == profile

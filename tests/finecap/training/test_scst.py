@@ -1,0 +1,131 @@
+"""Self-critical training on a real, tiny world: it learns, it keeps the best, it repeats."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from finecap.config import ScstConfig
+from finecap.metrics.cider import CiderD
+from finecap.models.captioner import load_captioner
+from finecap.models.clip import load_encoder
+from finecap.models.features import open_features
+from finecap.rewards import Reward, RewardBatch
+from finecap.training.mle import greedy_captions
+from finecap.training.scst import train_scst
+
+TINY = ScstConfig(steps=12, val_every=3, batch_size=48, lr=2e-3, max_tokens=20)
+
+
+class Run:
+    """One run: its folder, its metrics, and what it logged."""
+
+    def __init__(self, tiny: SimpleNamespace, destination: Path, **changes: object) -> None:
+        self.val: list[dict[str, float]] = []
+        self.steps: list[dict[str, float]] = []
+        self.folder = destination
+        config = ScstConfig.model_validate({**TINY.model_dump(), **changes})
+        arguments = (tiny.mle, tiny.features, tiny.records, tiny.encoder, config, destination)
+        self.metrics = train_scst(*arguments, self.log)
+
+    def log(self, message: str, step: int | None = None, **metrics: float) -> None:
+        (self.val if message == "val" else self.steps).append({"step": step or 0, **metrics})
+
+
+def val_reward(tiny: SimpleNamespace, folder: Path, weights: dict[str, float]) -> float:
+    """Mean reward of a saved captioner's greedy captions of val."""
+    features = open_features(tiny.features)
+    val = [r for r in tiny.records if r.split == "val"]
+    train = [r for r in tiny.records if r.part == "captioner"]
+    images = [r.image for r in val]
+    captions = greedy_captions(load_captioner(folder), features, images, TINY.max_tokens)
+    vectors = features.vectors_of(features.positions(images))
+    reward = Reward(weights, load_encoder(tiny.encoder), CiderD([r.captions for r in train]))
+    batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in val])
+    return float(reward(batch)[0].mean())
+
+
+@pytest.mark.parametrize("baseline", ["greedy", "leave_one_out"])
+def test_training_raises_its_own_reward(
+    tiny: SimpleNamespace, tmp_path: Path, baseline: str
+) -> None:
+    run = Run(tiny, tmp_path, baseline=baseline)
+    start, end = run.val[0]["val_reward"], run.metrics["val_reward"]
+    assert end > start + 0.05
+    untrained = Run(tiny, tiny.new(), baseline=baseline, steps=1)
+    assert run.metrics["reward"] > untrained.metrics["reward"] + 0.05
+    assert val_reward(tiny, tmp_path, TINY.weights) == pytest.approx(end, abs=1e-5)
+    assert val_reward(tiny, tiny.mle, TINY.weights) == pytest.approx(start, abs=1e-5)
+
+
+def test_a_collapsing_run_saves_nothing_worse_than_its_start(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    weights = {"cider": 1.0}
+    run = Run(tiny, tmp_path, weights=weights, lr=0.3, warmup_steps=0)
+    start = val_reward(tiny, tiny.mle, weights)
+    assert run.val[-1]["val_reward"] < 0.5 * start
+    assert run.metrics["val_reward"] >= start
+    assert val_reward(tiny, tmp_path, weights) == pytest.approx(run.metrics["val_reward"], abs=1e-5)
+
+
+def test_val_is_looked_at_before_during_and_after(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    run = Run(tiny, tmp_path, steps=5, val_every=2)
+    assert [line["step"] for line in run.val] == [0, 2, 4, 5]
+    best = max(run.val, key=lambda line: line["val_reward"])
+    assert run.metrics["val_step"] == best["step"]
+
+
+def test_a_checkpoint_that_repeats_too_much_is_not_chosen(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Rewarded for the grid's favourite words at a wild learning rate, captions stutter."""
+    free = Run(tiny, tiny.new(), lr=2e-2)
+    assert free.metrics["val_step"] > 0
+    chosen = next(v for v in free.val if v["step"] == free.metrics["val_step"])
+    assert chosen["val_repetition"] > 0.5
+    guarded = Run(tiny, tmp_path, lr=2e-2, max_repetition=0.5)
+    kept = next(v for v in guarded.val if v["step"] == guarded.metrics["val_step"])
+    assert kept["val_repetition"] <= 0.5
+
+
+def test_same_seed_same_weights(tiny: SimpleNamespace, weights_of: Callable[[Path], bytes]) -> None:
+    first, again, other = (Run(tiny, tiny.new(), seed=seed, steps=3) for seed in (0, 0, 1))
+    assert first.metrics["val_step"] > 0
+    assert weights_of(first.folder) == weights_of(again.folder)
+    assert first.val != other.val
+
+
+def test_kl_is_positive_and_logged_where_it_is_weighed(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    run = Run(tiny, tmp_path, kl_weight=0.1)
+    assert run.metrics["kl"] > 0
+    assert all("kl" in line for line in run.steps)
+
+
+def test_without_weight_no_kl_is_computed(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    assert "kl" not in Run(tiny, tmp_path, steps=1).metrics
+
+
+def test_a_heavier_kl_keeps_the_policy_nearer(tiny: SimpleNamespace) -> None:
+    light, heavy = (Run(tiny, tiny.new(), kl_weight=w).metrics["kl"] for w in (0.01, 10.0))
+    assert heavy < light
+
+
+def test_reward_terms_are_logged_by_name(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    metrics = Run(tiny, tmp_path, steps=1, weights={"clip_s": 1.0, "cider": 2.0}).metrics
+    assert metrics["reward"] == pytest.approx(metrics["clip_s"] + 2 * metrics["cider"], abs=1e-5)
+
+
+def test_a_small_last_batch_is_never_drawn(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    """48 images in batches of 32: the 16 left over wait for the next order."""
+    assert len(Run(tiny, tmp_path, batch_size=1_000, steps=2).val) == 2
+
+
+def test_data_without_val_is_refused(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    without = SimpleNamespace(**vars(tiny))
+    without.records = [r for r in tiny.records if r.split == "train"]
+    with pytest.raises(ValueError, match="48 train images with features and 0 val images"):
+        Run(without, tmp_path)

@@ -1,0 +1,90 @@
+"""The Dockerfile, as far as reading it can tell: pinned, slim, never root, and of this tree."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "Dockerfile").read_text()
+INSTRUCTIONS = [
+    " ".join(line.split())
+    for line in re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", TEXT, flags=re.MULTILINE)).splitlines()
+    if line.strip()
+]
+
+
+def stages() -> dict[str, list[str]]:
+    """Instructions by target; each begins with its FROM."""
+    found: dict[str, list[str]] = {}
+    for instruction in INSTRUCTIONS:
+        if start := re.fullmatch(r"FROM (\S+) AS (\S+)", instruction):
+            found[start[2]] = []
+        if found:
+            found[list(found)[-1]].append(instruction)
+    return found
+
+
+def parent_of(name: str) -> str:
+    return stages()[name][0].split()[1]
+
+
+@pytest.mark.parametrize("target", ["pipeline", "search"])
+def test_target_exists_and_does_not_end_as_root(target: str):
+    users = [line.split()[1] for line in stages()[target] if line.startswith("USER ")]
+    assert users
+    assert users[-1].split(":")[0] not in {"root", "0"}
+
+
+def test_base_is_pinned_to_a_patch_version_and_slim():
+    (version,) = [line for line in INSTRUCTIONS if line.startswith("ARG PYTHON=")]
+    assert re.fullmatch(r"ARG PYTHON=3\.1[12]\.\d+-slim-[a-z]+", version)
+    assert "latest" not in TEXT
+
+
+def test_only_the_first_stage_comes_from_outside():
+    outside = [name for name in stages() if parent_of(name) not in stages()]
+    assert [parent_of(name) for name in outside] == ["python:${PYTHON}"]
+
+
+def test_images_carry_no_build_tools():
+    assert {parent_of("pipeline"), parent_of("search")} == {"runtime"}
+    assert not any("uv" in line.split() for line in stages()["runtime"])
+
+
+def test_search_image_is_made_without_the_pipelines_packages():
+    installs = [line for line in stages()["builder"] if "uv pip install" in line]
+    assert installs
+    assert not any("[pipeline]" in line for line in installs)
+    assert any("--from=builder " in line for line in stages()["search"])
+
+
+def test_search_needs_no_orchestration_and_the_pipeline_extra_holds_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[=<>]", text)[0] for text in project["dependencies"]}
+    extra = {re.split(r"[=<>]", text)[0] for text in project["optional-dependencies"]["pipeline"]}
+    heavy = {"dagster", "dagster-webserver", "mlflow", "dvc", "great_expectations"}
+    assert names.isdisjoint(extra | heavy)
+    assert heavy <= extra
+    assert "'.[pipeline]'" in (ROOT / ".ci" / "setup").read_text()
+
+
+@pytest.mark.parametrize("builder", ["builder", "pipeline-builder"])
+def test_device_is_a_build_argument(builder: str):
+    assert 'ARG TORCH_INDEX=""' in stages()[builder]
+    assert any("$TORCH_INDEX" in line for line in stages()[builder] if line.startswith("RUN"))
+
+
+def test_everything_copied_from_the_tree_exists_and_is_not_ignored():
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    for line in INSTRUCTIONS:
+        if line.startswith("COPY ") and "--from=" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists(), source
+                assert source not in ignored
+
+
+def test_state_data_and_history_stay_out_of_the_image():
+    ignored = set((ROOT / ".dockerignore").read_text().split())
+    assert {".git", ".venv", "var", "data"} <= ignored
