@@ -9,7 +9,7 @@ export FINECAP_PROFILE
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test up lint types contracts bench study soak docs
+.PHONY: help setup run test up lint types contracts study docs
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
@@ -35,14 +35,8 @@ types: setup ## pyright
 contracts: setup ## import contracts
 	@.venv/bin/lint-imports
 
-bench: setup ## benchmarks (tests/benchmarks)
-	@$(PYTHON) -m pytest -q tests/benchmarks $(ARGS)
-
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
-
-soak: setup ## fault tests at full counts
-	@$(PYTHON) -m pytest -q -m soak $(ARGS)
 
 docs: setup ## the generated parts of README.md
 	@$(PYTHON) -m dagster_project.docs

@@ -128,7 +128,7 @@ class ClipRewardConfig(Stage):
         default="recurrent", description="what the head reads: CLIP's text tower, or its own GRU"
     )
     hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
-    steps: int = Field(default=400, ge=1)
+    steps: int = Field(default=300, ge=1)
     batch_size: int = Field(default=128, ge=2)
     lr: float = Field(default=5e-4, gt=0)
     head_lr: float = Field(default=2e-3, gt=0)
@@ -160,7 +160,7 @@ class MleConfig(Stage):
     encoder_layers: int = Field(default=1, ge=0)
     decoder_layers: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    max_tokens: int = Field(default=32, ge=2, description="words and EOS")
+    max_tokens: int = Field(default=28, ge=2, description="words and EOS")
     min_word_count: int = Field(default=1, ge=1)
     epochs: int = Field(default=4, ge=1)
     batch_size: int = Field(default=64, ge=1, description="images; all their captions are read")
@@ -184,7 +184,7 @@ class ScstConfig(Stage):
         default=0.0, ge=0, description="penalty towards the MLE model, per token"
     )
     temperature: float = Field(default=1.0, gt=0)
-    max_tokens: int = Field(default=32, ge=2, description="words and EOS")
+    max_tokens: int = Field(default=28, ge=2, description="words and EOS")
     steps: int = Field(default=100, ge=1)
     batch_size: int = Field(default=128, ge=1, description="images a step")
     lr: float = Field(default=5e-4, gt=0)
@@ -207,7 +207,7 @@ class ScstConfig(Stage):
 class EvaluationConfig(Stage):
     """How captions are drawn and scored for the table: greedy, one length limit."""
 
-    max_tokens: int = Field(default=32, ge=2)
+    max_tokens: int = Field(default=28, ge=2)
     batch_size: int = Field(default=256, ge=1)
     resamples: int = Field(default=1000, ge=1, description="of the bootstrap over images")
     confidence: float = Field(default=0.95, gt=0, lt=1)
@@ -221,7 +221,7 @@ class CaptionsConfig(Stage):
     splits: list[str] = Field(
         default=["val", "test"], description="of the data set, in the gallery"
     )
-    max_tokens: int = Field(default=32, ge=2)
+    max_tokens: int = Field(default=28, ge=2)
     batch_size: int = Field(default=256, ge=1)
     threads: int = Field(default=2, ge=0)
 

@@ -41,6 +41,7 @@ class Corpus:
     after_preposition: Counter[str]  # words that directly follow a preposition
     chunks: tuple[tuple[str, ...], ...]
     doubled: frozenset[tuple[str, ...]]  # phrases that some correct caption says twice
+    twice: frozenset[str]  # words that some correct caption has twice
     vocabulary: tuple[str, ...]
     prepositions: tuple[str, ...]
     weights: list[float] = field(repr=False)  # cumulative, of `vocabulary`
@@ -60,13 +61,21 @@ class Corpus:
     def is_odd_preposition(self, preposition: str, complement: Sequence[str]) -> bool:
         """Whether others often stand before the first two words of `complement`, but never it.
 
-        Also whether the noun often follows a preposition at once, but never that article.
+        Also whether the word after an article often comes without one or with another, but never
+        with that one: "at the night", "in a sea".
         """
         first, second = complement[:2]
         if first in ARTICLES and self.pairs[first, second] == 0:
-            return self.after_preposition[second] >= FRAME_SUPPORT
+            return self.after_preposition[second] >= FRAME_SUPPORT or self.is_odd_article(
+                first, second
+            )
         seen = self.frames.get((first, second))
         return seen is not None and seen[preposition] == 0 and seen.total() >= FRAME_SUPPORT
+
+    def is_odd_article(self, article: str, word: str) -> bool:
+        """Whether other articles often stand before `word`, but never this one."""
+        others = sum(self.pairs[other, word] for other in ARTICLES if other != article)
+        return self.pairs[article, word] == 0 and others >= FRAME_SUPPORT
 
     def is_wrong_article(self, article: str, word: str) -> bool:
         """Whether `article` ("a" or "an") before `word` goes against the corpus' use."""
@@ -130,6 +139,7 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
         after_preposition=after,
         chunks=tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1})),
         doubled=frozenset(c for line in chunks for c, n in Counter(line).items() if n > 1),
+        twice=frozenset(w for s in sentences for w, n in Counter(s).items() if n > 1),
         vocabulary=vocabulary,
         prepositions=tuple(sorted(single_words("prepositions") & counts.keys())),
         weights=list(accumulate(counts[word] ** 0.5 for word in vocabulary)),

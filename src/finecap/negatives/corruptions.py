@@ -153,8 +153,9 @@ def preposition(words: Words, corpus: Corpus, generator: Random) -> Words | None
     at = generator.choice(places)
     after = list(bare(words[at + 1 :]))
     if generator.random() < OTHER_COMPLEMENT:
-        articles = single_words("articles")
-        after = after[1:] if after[0] in articles else ["the", *after]
+        has_article = after[0] in single_words("articles")
+        article_or_none = generator.choice(([], ["the"], ["a"]))
+        after = [*article_or_none, *(after[1:] if has_article else after)]
     pool = corpus.prepositions if generator.random() < OWN_PREPOSITIONS else sorted(prepositions)
     chosen = generator.choice([*pool, words[at]])
     if not after:
@@ -164,6 +165,37 @@ def preposition(words: Words, corpus: Corpus, generator: Random) -> Words | None
         bare(result)
     )
     return result if is_wrong else None
+
+
+def determiner(words: Words, corpus: Corpus, generator: Random) -> Words | None:
+    """An article that others stand in for, but never this one: "in a snow", "at the night"."""
+    articles = single_words("articles")
+    places = [i for i, word in enumerate(words[:-1]) if word in articles]
+    if not places:
+        return None
+    at = generator.choice(places)
+    after = bare(words[at + 1 :])[0]
+    odd = [a for a in ("a", "an", "the") if a != words[at] and corpus.is_odd_article(a, after)]
+    return [*words[:at], generator.choice(odd), *words[at + 1 :]] if odd else None
+
+
+def echo(words: Words, corpus: Corpus, generator: Random) -> Words | None:
+    """A later noun phrase replaced by an earlier one: "a red cat and a red cat"."""
+    chunks = [bare(chunk) for chunk in chunked(words)]
+    starts = [next((e - s for s, e in find_links(c) if s == 0), 0) for c in chunks]
+    phrases = [chunk[start:] for chunk, start in zip(chunks, starts, strict=True)]
+    pairs = [
+        (i, j)
+        for j in range(1, len(chunks))
+        for i in range(j)
+        if len(phrases[i]) > 1 and len(phrases[j]) > 1 and phrases[i][-1] not in corpus.twice
+    ]
+    if not pairs:
+        return None
+    i, j = generator.choice(pairs)
+    echoed = [*chunks[j][: starts[j]], *phrases[i]]
+    parts = [*chunks[:j], echoed, *chunks[j + 1 :]]
+    return [word for part in parts for word in part]
 
 
 def repeated_phrase(words: Words, corpus: Corpus, generator: Random) -> Words | None:
@@ -246,6 +278,8 @@ KINDS: Mapping[str, Corruption] = {
     "cut_off": cut_off,
     "article": article,
     "preposition": preposition,
+    "determiner": determiner,
+    "echo": echo,
     "repeated_phrase": repeated_phrase,
     "order": order,
     "word_list": word_list,
@@ -254,5 +288,5 @@ KINDS: Mapping[str, Corruption] = {
 }
 """Every kind by the name it has in the table."""
 
-ALWAYS_WRONG = frozenset({"repeat", "preposition", "repeated_phrase"})
+ALWAYS_WRONG = frozenset({"repeat", "preposition", "determiner", "echo", "repeated_phrase"})
 """Kinds wrong by construction, or tested within: the corpus need not confirm it by classes."""

@@ -104,6 +104,37 @@ def test_preposition_that_others_use_in_the_frame_is_no_error(draws):
     assert "a boat at the beach" in results
 
 
+def test_determiner_puts_an_article_that_the_corpus_never_does(draws):
+    results = {" ".join(result) for result in draws("determiner", "a boat on the beach".split())}
+    assert results == {"a boat on a beach", "a boat on an beach"}
+
+
+def test_determiner_leaves_alone_what_is_said_both_ways():
+    lines = [
+        f"{a} {s} on {b} beach"
+        for s in ("cat", "dog", "bird")
+        for a in ("a", "the")
+        for b in ("a", "the")
+    ]
+    corpus = read_corpus(lines * 4)
+    words = "a cat on a beach".split()
+    assert all(
+        KINDS["determiner"](words, corpus, Random(s)) != "a cat on the beach".split()
+        for s in range(50)
+    )
+
+
+def test_echo_says_one_noun_phrase_in_the_place_of_another(draws):
+    results = {" ".join(r) for r in draws("echo", "a red cat and a blue boat at night".split())}
+    assert results == {"a red cat and a red cat at night"}
+
+
+def test_echo_spares_nouns_that_captions_say_twice():
+    corpus = read_corpus(["a man and another man", "a man on a horse"])
+    words = "a man and a dog".split()
+    assert all(KINDS["echo"](list(words), corpus, Random(seed)) is None for seed in range(20))
+
+
 def test_repeated_phrase_says_a_whole_phrase_again(draws):
     results = {" ".join(result) for result in draws("repeated_phrase", CAPTION)}
     assert "a red boat on the sea on the sea next to an orange umbrella" in results

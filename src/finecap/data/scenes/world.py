@@ -146,10 +146,12 @@ def _combination(generator: Generator, *, heldout: bool) -> tuple[str, list[tupl
     while True:
         background = generator.choice(tuple(BACKGROUNDS))
         names = generator.shuffled(tuple(OBJECTS))[:count]
-        objects = [(name, generator.choice(tuple(COLOURS))) for name in names]
+        colours = generator.shuffled(tuple(COLOURS))[:count]
+        objects = list(zip(names, colours, strict=True))
         if heldout:
             background, objects = _with_held_out_pair(generator, background, objects)
-        distinct = len({name for name, _ in objects}) == len(objects)
+        # No name and no colour twice: what a colour is said of can then be told apart.
+        distinct = all(len(set(values)) == count for values in zip(*objects, strict=True))
         if distinct and is_held_out(background, objects) == heldout:
             return background, objects
 

@@ -36,14 +36,14 @@ def test_bytes_are_golden(world: Path) -> None:
     # A change here changes `data.dvc` and every figure: never by accident.
     assert (
         digest["captions.jsonl"]
-        == "32ac18a9b34c9e7e1417d79835c7699ae858d2d283de6dbf02ae61dfe90a0e17"
+        == "202f6690a3d999a3b38f1f5bd7d059bc3d05adc56d3f78da52b31a75b8243084"
     )
     assert (
         digest["images/000000.png"]
-        == "9a29cd4a90139653a1cb133e011909180041a4654b0c819f3cc4b6ee7fdb5dc5"
+        == "2d5f2c05ada554898aec8e8adcffb408c93c1cb9f4ec2152a3a63567ce611541"
     )
     assert (
-        together.hexdigest() == "01123fd5e027e7648b5b0d3b218ab804be4dd4b397d33c677be72d71baf91c45"
+        together.hexdigest() == "a313d138825cb643062638925358d0f66ca139facd9e459ee4f9c29a7f7868bb"
     )
 
 
