@@ -75,12 +75,8 @@ class AttributeNegativesConfig(Stage):
 
 
 class ClipConfig(Stage):
-    """A contrastive encoder trained here, or an open_clip one loaded from a tag or a file."""
+    """A contrastive encoder of open_clip's making, trained here."""
 
-    tag: str | None = Field(default=None, description="an open_clip architecture, e.g. ViT-B-32")
-    pretrained: str | None = Field(
-        default=None, description="open_clip weights tag or checkpoint file"
-    )
     embed_dim: int = Field(default=128, ge=8)
     image_size: int = Field(default=64, ge=16, description="pixels; images are resized to it")
     image_tower: Literal["resnet", "vit", "timm"] = "resnet"
@@ -101,6 +97,9 @@ class ClipConfig(Stage):
         default="A photo depicts", description="before every scored caption (CLIPScore)"
     )
     text: Literal["alt_text", "captions"] = "alt_text"
+    references: list[int] = Field(
+        default=[], description="which references `text: captions` reads, from 0; empty: all"
+    )
     part: str = Field(default="clip", description="train images read; empty: all")
     word_loss_weight: float = Field(
         default=1.0, ge=0, description="of predicting the text's words from the grid (SuperClass)"
@@ -128,7 +127,10 @@ class ClipRewardConfig(Stage):
         default="recurrent", description="what the head reads: CLIP's text tower, or its own GRU"
     )
     hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
-    steps: int = Field(default=300, ge=1)
+    grammar_steps: int = Field(
+        default=1000, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
+    )
+    steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=128, ge=2)
     lr: float = Field(default=5e-4, gt=0)
     head_lr: float = Field(default=2e-3, gt=0)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ignore[reportUnusedImport]
-from open_clip.factory import create_model
 from open_clip.model import CustomTextCLIP
 from open_clip.modified_resnet import Bottleneck
 from safetensors.torch import load_file
@@ -30,11 +29,9 @@ def build_model(config: ClipConfig, vocabulary_size: int) -> nn.Module:
     """An open_clip model of the configured architecture; weights are random until loaded.
 
     Args:
-        config: `tag` takes a published architecture, otherwise the tower fields shape one.
-        vocabulary_size: V of the text tower; a tagged model keeps its own.
+        config: the tower fields shape it.
+        vocabulary_size: V of the text tower.
     """
-    if config.tag:
-        return create_model(config.tag, load_weights=False)
     text = {
         "context_length": config.context_length,
         "vocab_size": vocabulary_size,

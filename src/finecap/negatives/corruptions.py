@@ -25,6 +25,7 @@ AGAIN_LATER = 0.3  # share of repeated phrases that return at the caption's end,
 EXTRA_WORDS = 0.3  # share of word lists that take in words of elsewhere
 OWN_PREPOSITIONS = 0.8  # share of prepositions taken from those the corpus uses
 OTHER_COMPLEMENT = 0.4  # share of prepositions whose complement changes too
+FRAME_WORDS = 3  # of the phrases whose preposition and article another noun is put behind
 APPENDED = 0.75  # share of run-ons after the caption, not before
 
 
@@ -167,6 +168,22 @@ def preposition(words: Words, corpus: Corpus, generator: Random) -> Words | None
     return result if is_wrong else None
 
 
+def frame(words: Words, corpus: Corpus, generator: Random) -> Words | None:
+    """A noun in the frame of another phrase of the corpus: "in the city", so "in the night"."""
+    prepositions, articles = single_words("prepositions"), single_words("articles")
+    places = [i for i, word in enumerate(words[:-1]) if i and word in prepositions]
+    short = [c for c in corpus.chunks if len(c) <= FRAME_WORDS and c[0] in prepositions]
+    if not places or not short:
+        return None
+    at, other = generator.choice(places), generator.choice(short)
+    after = list(bare(words[at + 1 :]))
+    noun = after[1:] if after[0] in articles and after[1:] else after
+    complement = [*(w for w in other[1:2] if w in articles), *noun]
+    if not corpus.is_odd_preposition(other[0], [*complement, END]):
+        return None
+    return [*words[:at], other[0], *complement]
+
+
 def determiner(words: Words, corpus: Corpus, generator: Random) -> Words | None:
     """An article that others stand in for, but never this one: "in a snow", "at the night"."""
     articles = single_words("articles")
@@ -278,6 +295,7 @@ KINDS: Mapping[str, Corruption] = {
     "cut_off": cut_off,
     "article": article,
     "preposition": preposition,
+    "frame": frame,
     "determiner": determiner,
     "echo": echo,
     "repeated_phrase": repeated_phrase,
@@ -288,5 +306,7 @@ KINDS: Mapping[str, Corruption] = {
 }
 """Every kind by the name it has in the table."""
 
-ALWAYS_WRONG = frozenset({"repeat", "preposition", "determiner", "echo", "repeated_phrase"})
+ALWAYS_WRONG = frozenset(
+    {"repeat", "preposition", "frame", "determiner", "echo", "repeated_phrase"}
+)
 """Kinds wrong by construction, or tested within: the corpus need not confirm it by classes."""

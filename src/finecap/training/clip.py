@@ -36,7 +36,7 @@ class _Batch:
     texts: list[str]
 
 
-def texts_of(record: Record, source: str) -> list[str]:
+def texts_of(record: Record, source: str, references: Sequence[int] = ()) -> list[str]:
     """The texts an encoder learns from: the long one, or the references."""
     if source == "alt_text":
         if record.alt_text is None:
@@ -45,7 +45,14 @@ def texts_of(record: Record, source: str) -> list[str]:
                 "set `text: captions` for data without it"
             )
         return [record.alt_text]
-    return list(record.captions)
+    if not references:
+        return list(record.captions)
+    if max(references) >= len(record.captions):
+        raise ValueError(
+            f"{record.image}: has {len(record.captions)} references, but `references` asks for "
+            f"number {max(references)} (from 0)"
+        )
+    return [record.captions[i] for i in references]
 
 
 def train_clip(
@@ -110,8 +117,8 @@ class _Words(nn.Module):
 
     def __init__(self, encoder: ClipEncoder, train: Sequence[Record]) -> None:
         super().__init__()
-        tokenizer, source = encoder.tokenizer, encoder.config.text
-        texts = [" ".join(texts_of(record, source)) for record in train]
+        tokenizer, config = encoder.tokenizer, encoder.config
+        texts = [" ".join(texts_of(r, config.text, config.references)) for r in train]
         ids = torch.from_numpy(tokenizer.encode_batch(texts, _MAX_TARGET_TOKENS))
         self.targets = word_targets(ids, len(tokenizer), UNK + 1)  # (N, V)
         C = towers.grid_channels(encoder.model, encoder.config.image_size)
@@ -212,7 +219,7 @@ def _batches(train: Sequence[Record], config: ClipConfig, steps: int) -> Iterato
         if len(order) < config.batch_size:
             order = generator.permutation(len(train))
         rows, order = order[: config.batch_size], order[config.batch_size :]
-        texts = [texts_of(train[row], config.text) for row in rows]
+        texts = [texts_of(train[row], config.text, config.references) for row in rows]
         picks = generator.integers(0, 1 << 30, len(rows))
         yield _Batch(rows, [own[pick % len(own)] for own, pick in zip(texts, picks, strict=True)])
 

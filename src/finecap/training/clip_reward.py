@@ -87,9 +87,7 @@ def finetune(
         images = vectors[batch.rows]  # (B, D)
         text_features = encoder.text_features(encoder.tokenize(batch.captions))  # (B, D)
         contrast = contrastive_loss(images, text_features, encoder.logit_scale)
-        g = encoder.grammar_logits(encoder.tokenize(batch.correct + batch.corrupted))  # (2G,)
-        labels = (torch.arange(len(g)) < len(batch.correct)).float()
-        grammar_loss = F.binary_cross_entropy_with_logits(g, labels)
+        grammar_loss = _grammar_loss(encoder, batch.correct, batch.corrupted)
         loss = contrast + config.grammar_weight * grammar_loss
         metrics = {"contrastive": contrast.item(), "grammar": grammar_loss.item()}
         if batch.kept:
@@ -103,6 +101,8 @@ def finetune(
         return loss, metrics
 
     encoder.train()
+    if config.grammar_tower == "recurrent":
+        _learn_grammar(encoder, learn_grammar, config, log)
     metrics = loop.run(
         objective, _batches(train, encoder, learn_grammar, learn_pairs, config, steps)
     )
@@ -113,6 +113,33 @@ def finetune(
     log("held out", loop.step_count, **{k: v for k, v in metrics.items() if "accuracy" in k})
     encoder.save(destination)
     return metrics
+
+
+def _grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str]) -> Tensor:
+    """Binary cross-entropy of the head on captions (1) and corruptions (0), (G,) each."""
+    g = encoder.grammar_logits(encoder.tokenize(correct + corrupted))  # (2G,)
+    labels = (torch.arange(len(g)) < len(correct)).float()
+    return F.binary_cross_entropy_with_logits(g, labels)
+
+
+def _learn_grammar(
+    encoder: ClipEncoder, table: pd.DataFrame, config: ClipRewardConfig, log: Log
+) -> None:
+    """Train a recurrent tower and its head alone: a third of the cost of a step of all losses."""
+    schedule = Schedule(config.head_lr, config.grammar_steps, 30)
+    towers = [encoder.grammar_tower, encoder.head]
+    groups = [g for t in towers if t is not None for g in parameter_groups(t, config.weight_decay)]
+    loop = Loop(groups, schedule, log, log_every=50)
+    generator = np.random.default_rng(config.seed)
+    correct, corrupted = list(table["caption"]), list(table["negative"])
+
+    def objective(chosen: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        texts = [correct[i] for i in chosen], [corrupted[i] for i in chosen]
+        return _grammar_loss(encoder, *texts), {}
+
+    size = config.batch_size
+    draws = (generator.integers(0, len(correct), size) for _ in range(config.grammar_steps))
+    loop.run(objective, draws)
 
 
 @torch.no_grad()
@@ -205,11 +232,11 @@ def _batches(
 ) -> Iterator[_Batch]:
     """Seeded batches: images, grammar pairs and attribute pairs each drawn on their own."""
     generator = np.random.default_rng(config.seed)
-    size = config.batch_size
+    size, source = config.batch_size, encoder.config
     correct, corrupted = list(grammar["caption"]), list(grammar["negative"])
     for _ in range(steps):
         rows = generator.choice(len(train), min(size, len(train)), replace=False)
-        texts = [texts_of(train[row], encoder.config.text) for row in rows]
+        texts = [texts_of(train[row], source.text, source.references) for row in rows]
         captions = [own[generator.integers(len(own))] for own in texts]
         chosen = generator.integers(0, len(correct), size)
         at = (

@@ -76,6 +76,13 @@ def test_texts_are_the_long_one_or_the_references() -> None:
     both = dataclasses.replace(WITHOUT_ALT_TEXT, alt_text="a red boat on the sea")
     assert texts_of(both, "alt_text") == ["a red boat on the sea"]
     assert texts_of(both, "captions") == ["a boat", "the sea"]
+    assert texts_of(both, "captions", [1]) == ["the sea"]
+
+
+def test_a_reference_that_is_not_there_is_refused() -> None:
+    record = Record("images/1.png", "train", ("a boat",))
+    with pytest.raises(ValueError, match=r"images/1\.png: has 1 references, .*number 3"):
+        texts_of(record, "captions", [3])
 
 
 @pytest.fixture(scope="module")
