@@ -28,7 +28,7 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
 
     def caption_images(paths: list[Path], max_tokens: int, batch_size: int) -> list[str]:
-        assert (max_tokens, batch_size) == (32, 2)
+        assert (max_tokens, batch_size) == (28, 2)
         seen.extend(path.name for path in paths)
         return [f"picture {path.stem}" for path in paths]
 
