@@ -34,13 +34,13 @@ def publish_build(
         PromoteConflict: another build went live meanwhile.
         IndexRefused: the build did not pass its checks; what was live stays live.
     """
-    from finecap.models.export import CAPTIONER, ENCODER
+    from finecap.models.export import ENCODER
     from finecap.search.build import build_index, live_build, promote_build
     from finecap.search.gallery import CAPTIONS, read_gallery
     from finecap.search.index import ModelReference
 
-    def reference(folder: str) -> ModelReference:
-        path = (champion.path / PAIR / folder).relative_to(home.path).as_posix()
+    def reference(folder: Path) -> ModelReference:
+        path = folder.relative_to(home.path).as_posix()
         named = champion.config
         return ModelReference(
             name=named["model"], version=named["version"], path=path, run_id=named["run_id"]
@@ -53,8 +53,9 @@ def publish_build(
         gallery.vectors,
         list(gallery.table["image"]),
         home.index,
-        captioner=reference(CAPTIONER),
-        encoder=reference(ENCODER),
+        # A captioner is loaded with the encoder whose grid it reads: the pair, not half of it.
+        captioner=reference(champion.path / PAIR),
+        encoder=reference(champion.path / PAIR / ENCODER),
         data_md5=data_md5,
         data_folder=data_folder,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -103,11 +103,22 @@ def test_registered_captioner_captions_a_path_bytes_and_an_array(pipeline: Pipel
     assert model.predict([path.read_bytes()]) == model.predict(array) == [caption]
 
 
-def test_command_line_searches_the_live_build(pipeline: Pipeline):
-    command = [sys.executable, "-m", "finecap.cli", "search", "a boat", "--json"]
+def command_line(pipeline: Pipeline, *arguments: str) -> dict[str, list[dict[str, str]]]:
+    """What `finecap ... --json` prints on the pipeline's home."""
+    command = [sys.executable, "-m", "finecap.cli", *arguments, "--json"]
     environment = {**os.environ, "FINECAP_HOME": str(pipeline.home.path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert {"image", "caption", "score"} <= set(json.loads(done.stdout)["hits"][0])
+    return json.loads(done.stdout)
+
+
+def test_command_line_searches_the_live_build(pipeline: Pipeline):
+    hits = command_line(pipeline, "search", "a boat")["hits"]
+    assert {"image", "caption", "score"} <= set(hits[0])
+
+
+def test_command_line_captions_with_the_live_build(pipeline: Pipeline):
+    image = next((pipeline.home.path / "data" / "images").glob("*.png"))
+    assert command_line(pipeline, "caption", str(image))["captions"][0]["caption"]
 
 
 def test_second_run_makes_nothing(pipeline: Pipeline):
