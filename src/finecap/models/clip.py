@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from finecap.config import ClipConfig
@@ -146,7 +147,14 @@ def load_encoder(folder: Path) -> ClipEncoder:
     """
     config = model_folder.read_config(folder, {"clip", "head_hidden", "grammar_tower"})
     tokenizer = WordTokenizer.load(folder / model_folder.VOCABULARY)
-    encoder = ClipEncoder(ClipConfig.model_validate(config["clip"]), tokenizer)
+    try:
+        settings = ClipConfig.model_validate(config["clip"])
+    except ValidationError as error:
+        raise model_folder.ModelFolderError(
+            f"{folder}: written by another version of finecap ({error.errors()[0]['loc'][0]}: "
+            f"{error.errors()[0]['msg']}); train it again"
+        ) from error
+    encoder = ClipEncoder(settings, tokenizer)
     if config["head_hidden"] is not None:
         encoder.add_head(config["head_hidden"], config["grammar_tower"])
     model_folder.read_weights(encoder, folder / model_folder.WEIGHTS)

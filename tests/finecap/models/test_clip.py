@@ -95,3 +95,11 @@ def test_a_trunk_checkpoint_that_does_not_exist_is_refused(tmp_path: Path) -> No
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFolderError, match=r"no config\.json"):
         load_encoder(tmp_path)
+
+
+def test_an_encoder_of_another_version_is_refused_by_name(tmp_path: Path) -> None:
+    build(TOWERS["resnet"]).save(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(config.read_text().replace('"text_heads"', '"text_hands"'))
+    with pytest.raises(ModelFolderError, match=r"another version of finecap \(text_hands"):
+        load_encoder(tmp_path)
