@@ -21,6 +21,7 @@ from finecap.negatives.lexicons import all_function_words, function_words, singl
 from finecap.negatives.word_classes import word_classes
 from finecap.negatives.words import key
 
+FRAME_WORDS = 3  # of a phrase whose preposition and article may be put before another noun
 FRAME_SUPPORT = 12  # times a frame must occur before a preposition missing from it is evidence
 ARTICLE_RATIO = 0.02  # share of slips such as "a hour" that a corpus is allowed
 
@@ -40,6 +41,7 @@ class Corpus:
     frames: dict[Gram, Counter[str]]  # the two words after a preposition: which ones
     after_preposition: Counter[str]  # words that directly follow a preposition
     chunks: tuple[tuple[str, ...], ...]
+    openings: tuple[tuple[str, ...], ...]  # the short chunks that begin with a preposition
     doubled: frozenset[tuple[str, ...]]  # phrases that some correct caption says twice
     twice: frozenset[str]  # words that some correct caption has twice
     vocabulary: tuple[str, ...]
@@ -126,6 +128,8 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
     counts = Counter(word for sentence in sentences for word in sentence)
     vocabulary = tuple(sorted(counts))
     chunks = [chunked(sentence) for sentence in sentences]
+    distinct = tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1}))
+    leading = single_words("prepositions")
     frames = _frames(sentences)
     after: Counter[str] = Counter()
     for (following, _), prepositions in frames.items():
@@ -137,11 +141,12 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
         pairs=Counter(pair for s in sentences for pair in pairwise(s)),
         frames=frames,
         after_preposition=after,
-        chunks=tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1})),
+        chunks=distinct,
+        openings=tuple(c for c in distinct if len(c) <= FRAME_WORDS and c[0] in leading),
         doubled=frozenset(c for line in chunks for c, n in Counter(line).items() if n > 1),
         twice=frozenset(w for s in sentences for w, n in Counter(s).items() if n > 1),
         vocabulary=vocabulary,
-        prepositions=tuple(sorted(single_words("prepositions") & counts.keys())),
+        prepositions=tuple(sorted(leading & counts.keys())),
         weights=list(accumulate(counts[word] ** 0.5 for word in vocabulary)),
     )
 

@@ -25,7 +25,6 @@ AGAIN_LATER = 0.3  # share of repeated phrases that return at the caption's end,
 EXTRA_WORDS = 0.3  # share of word lists that take in words of elsewhere
 OWN_PREPOSITIONS = 0.8  # share of prepositions taken from those the corpus uses
 OTHER_COMPLEMENT = 0.4  # share of prepositions whose complement changes too
-FRAME_WORDS = 3  # of the phrases whose preposition and article another noun is put behind
 APPENDED = 0.75  # share of run-ons after the caption, not before
 
 
@@ -172,10 +171,9 @@ def frame(words: Words, corpus: Corpus, generator: Random) -> Words | None:
     """A noun in the frame of another phrase of the corpus: "in the city", so "in the night"."""
     prepositions, articles = single_words("prepositions"), single_words("articles")
     places = [i for i, word in enumerate(words[:-1]) if i and word in prepositions]
-    short = [c for c in corpus.chunks if len(c) <= FRAME_WORDS and c[0] in prepositions]
-    if not places or not short:
+    if not places or not corpus.openings:
         return None
-    at, other = generator.choice(places), generator.choice(short)
+    at, other = generator.choice(places), generator.choice(corpus.openings)
     after = list(bare(words[at + 1 :]))
     noun = after[1:] if after[0] in articles and after[1:] else after
     complement = [*(w for w in other[1:2] if w in articles), *noun]
