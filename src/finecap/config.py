@@ -7,10 +7,10 @@ paths of artifacts (orchestration hands them over) and promotion policy (`mlflow
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 REWARDS = ("cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
 """The reward variants of self-critical training, in the order tables show them."""
@@ -108,6 +108,12 @@ class ClipConfig(Stage):
         default=6, ge=0, description="epochs before `epochs` with the word loss alone"
     )
     word_batch_size: int = Field(default=64, ge=1, description="images a step in those")
+    feature_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="of a frozen trunk's pooled features"
+    )
+    word_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="share of a text's words that become <unk>"
+    )
     epochs: int = Field(default=6, ge=1)
     batch_size: int = Field(default=128, ge=2)
     lr: float = Field(default=3e-3, gt=0)
@@ -128,7 +134,7 @@ class ClipRewardConfig(Stage):
     )
     hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
     grammar_steps: int = Field(
-        default=1000, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
+        default=450, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
     )
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=128, ge=2)
@@ -170,6 +176,7 @@ class MleConfig(Stage):
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, le=0.5)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    bf16: bool = Field(default=False, description="autocast; see `ClipConfig.bf16`")
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 
@@ -179,6 +186,10 @@ class ScstConfig(Stage):
 
     weights: dict[str, float] = Field(
         default={"clip_s": 1.0}, description="reward terms by name: clip_s, grammar, cider"
+    )
+    start_weights: dict[str, float] = Field(
+        default={},
+        description="terms that begin at another weight and reach `weights` linearly at the end",
     )
     samples_per_image: int = Field(default=5, ge=2, description="K")
     baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"
@@ -204,6 +215,17 @@ class ScstConfig(Stage):
     )
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _starts_are_of_terms_that_count(self) -> Self:
+        """A term that only begins is a slip of the pen."""
+        unknown = set(self.start_weights) - set(self.weights)
+        if unknown:
+            raise ValueError(
+                f"`start_weights` has {', '.join(sorted(unknown))}, which `weights` lacks "
+                f"({', '.join(self.weights)}); give it a weight there, 0 if it is to fade out"
+            )
+        return self
 
 
 class EvaluationConfig(Stage):

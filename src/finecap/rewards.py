@@ -55,12 +55,15 @@ class Reward:
         self.weights, self.encoder, self.cider = dict(weights), encoder, cider
 
     @torch.no_grad()
-    def __call__(self, batch: RewardBatch) -> tuple[Tensor, dict[str, float]]:
-        """Rewards (B, K), and the mean of each term."""
+    def __call__(
+        self, batch: RewardBatch, weights: Mapping[str, float] | None = None
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Rewards (B, K) by `weights` (None: the reward's own), and the mean of each term."""
+        weights = self.weights if weights is None else weights
         B, K = len(batch.captions), len(batch.captions[0])
         flat = [caption for image in batch.captions for caption in image]
         scores = {name: self._term(name, flat, batch, K).view(B, K) for name in self.weights}
-        total = torch.stack([self.weights[name] * score for name, score in scores.items()]).sum(0)
+        total = torch.stack([weights[name] * score for name, score in scores.items()]).sum(0)
         return total, {name: float(score.mean()) for name, score in scores.items()}
 
     def _term(self, name: str, flat: list[str], batch: RewardBatch, K: int) -> Tensor:

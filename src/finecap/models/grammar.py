@@ -6,12 +6,18 @@ jointly, or from a small recurrent tower of the head's own.
 Why recurrent: local order is what grammar is about here, and a GRU starts from it, while a small
 Transformer must first learn what "the word before" means. Held-out accuracy on the drawn world's
 corruptions after 300 steps: GRU 0.990 in 30 CPU s, CLIP's own tower 0.72 in 195 CPU s.
+
+Why each token is told how often it came before: "a red cat and a red cat" is the last thing a
+policy says that every other kind of negative has reached, and a GRU's state hardly keeps which
+words were said. Held-out accuracy on echoes after 450 steps: 0.66 without the counts, 1.00 with.
 """
 
 import torch
 from torch import Tensor, nn
 
 from finecap.data.tokenizer import EOS
+
+MOST_USES = 2  # "a" may return once; what returns more often is not told apart
 
 
 class GrammarHead(nn.Module):
@@ -35,16 +41,24 @@ class GrammarHead(nn.Module):
         return self.layers(pooled).squeeze(-1)
 
 
+def earlier_uses(tokens: Tensor) -> Tensor:
+    """How often each token came before in its own row, at most `MOST_USES`: (N, T) -> (N, T)."""
+    same = tokens[:, :, None] == tokens[:, None, :]  # (N, T, T)
+    return same.tril(-1).sum(-1).clamp(max=MOST_USES)
+
+
 class RecurrentTower(nn.Module):
-    """Token ids to one feature: embedding, GRU, its state at the EOS."""
+    """Token ids to one feature: embedding and count of earlier uses, GRU, its state at the EOS."""
 
     def __init__(self, vocabulary_size: int, width: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, width)
+        self.count_embedding = nn.Embedding(MOST_USES + 1, width)
         self.recurrent = nn.GRU(width, width, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N, W)."""
-        states, _ = self.recurrent(self.embedding(tokens))  # (N, T, W)
+        x = self.embedding(tokens) + self.count_embedding(earlier_uses(tokens))
+        states, _ = self.recurrent(x)  # (N, T, W)
         at = (tokens == EOS).int().argmax(-1)
         return states[torch.arange(len(states), device=states.device), at]

@@ -21,7 +21,7 @@ from finecap.negatives.lexicons import all_function_words, function_words, singl
 from finecap.negatives.word_classes import word_classes
 from finecap.negatives.words import key
 
-FRAME_WORDS = 3  # of a phrase whose preposition and article may be put before another noun
+OPENING_WORDS = 5  # of a phrase without its last word, which may be put before another noun
 FRAME_SUPPORT = 12  # times a frame must occur before a preposition missing from it is evidence
 ARTICLE_RATIO = 0.02  # share of slips such as "a hour" that a corpus is allowed
 
@@ -41,16 +41,31 @@ class Corpus:
     frames: dict[Gram, Counter[str]]  # the two words after a preposition: which ones
     after_preposition: Counter[str]  # words that directly follow a preposition
     chunks: tuple[tuple[str, ...], ...]
-    openings: tuple[tuple[str, ...], ...]  # the short chunks that begin with a preposition
+    openings: tuple[tuple[Gram, Gram], ...]  # of chunks that end in a noun: the link, the rest
+    opening_weights: list[int] = field(repr=False)  # cumulative
+    noun_articles: dict[str, Counter[str]]  # by last word of a chunk: its article, "" for none
     doubled: frozenset[tuple[str, ...]]  # phrases that some correct caption says twice
     twice: frozenset[str]  # words that some correct caption has twice
     vocabulary: tuple[str, ...]
-    prepositions: tuple[str, ...]
     weights: list[float] = field(repr=False)  # cumulative, of `vocabulary`
+    prepositions: dict[str, int]  # and how often each occurs
 
     def draw_word(self, generator: Random) -> str:
         """A word of the corpus; frequent ones are likelier, by the root of their count."""
         return generator.choices(self.vocabulary, cum_weights=self.weights)[0]
+
+    def draw_odd_preposition(self, complement: Sequence[str], generator: Random) -> str | None:
+        """A preposition that is odd before `complement`, or None; as likely as it is frequent.
+
+        Frequent ones are what a captioner puts in the wrong place: "in the beach".
+        """
+        odd = [p for p in self.prepositions if self.is_odd_preposition(p, complement)]
+        weights = [self.prepositions[p] for p in odd]
+        return generator.choices(odd, weights)[0] if odd else None
+
+    def draw_opening(self, generator: Random) -> tuple[Gram, Gram]:
+        """What comes before a noun, as "in front of" and "a red"; frequent ones are likelier."""
+        return generator.choices(self.openings, cum_weights=self.opening_weights)[0]
 
     def may_be_correct(self, words: Sequence[str]) -> bool:
         """Whether each bigram and trigram of bare words, boundaries included, occurs by class."""
@@ -59,6 +74,17 @@ class Corpus:
         return all(gram in grams for gram in pairwise(classes)) and all(
             gram in grams for gram in zip(classes, classes[1:], classes[2:], strict=False)
         )
+
+    def is_odd_noun(self, phrase: Sequence[str]) -> bool:
+        """Whether the noun at the end of `phrase` often occurs, but never with this article.
+
+        "a white night" where "night" is only seen alone, "dogs" after "a".
+        """
+        seen = self.noun_articles.get(phrase[-1])
+        article = _article(phrase)
+        if seen is None or article is None:
+            return False
+        return seen[article] == 0 and seen.total() >= FRAME_SUPPORT
 
     def is_odd_preposition(self, preposition: str, complement: Sequence[str]) -> bool:
         """Whether others often stand before the first two words of `complement`, but never it.
@@ -131,9 +157,10 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
     distinct = tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1}))
     leading = single_words("prepositions")
     frames = _frames(sentences)
+    openings = _openings(chunks)
     after: Counter[str] = Counter()
-    for (following, _), prepositions in frames.items():
-        after[following] += prepositions.total()
+    for (following, _), preceding in frames.items():
+        after[following] += preceding.total()
     return Corpus(
         keys=keys,
         classes=classes,
@@ -142,13 +169,51 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
         frames=frames,
         after_preposition=after,
         chunks=distinct,
-        openings=tuple(c for c in distinct if len(c) <= FRAME_WORDS and c[0] in leading),
+        openings=tuple(openings),
+        opening_weights=list(accumulate(openings.values())),
+        noun_articles=_noun_articles(chunks),
         doubled=frozenset(c for line in chunks for c, n in Counter(line).items() if n > 1),
         twice=frozenset(w for s in sentences for w, n in Counter(s).items() if n > 1),
         vocabulary=vocabulary,
-        prepositions=tuple(sorted(leading & counts.keys())),
         weights=list(accumulate(counts[word] ** 0.5 for word in vocabulary)),
+        prepositions={word: counts[word] for word in sorted(leading & counts.keys())},
     )
+
+
+def _split_link(chunk: Gram) -> tuple[Gram, Gram]:
+    """The preposition or conjunction a chunk begins with, and what follows it."""
+    end = next((end for start, end in find_links(chunk) if start == 0), 0)
+    return chunk[:end], chunk[end:]
+
+
+def _article(phrase: Sequence[str]) -> str | None:
+    """How a phrase begins: "a" (or an), "the", "" for no article; None for another determiner."""
+    if phrase[0] in ARTICLES:
+        return "the" if phrase[0] == "the" else "a"
+    return None if phrase[0] in single_words("determiners") else ""
+
+
+def _openings(chunks: Iterable[Sequence[Gram]]) -> dict[tuple[Gram, Gram], int]:
+    """How often each link and what follows it, but for the last word, begins a chunk."""
+    counts: Counter[tuple[Gram, Gram]] = Counter()
+    for line in chunks:
+        for chunk in line:
+            link, phrase = _split_link(chunk)
+            if link and phrase and len(chunk) <= OPENING_WORDS + 1:
+                counts[link, phrase[:-1]] += 1
+    return dict(sorted(counts.items()))
+
+
+def _noun_articles(chunks: Iterable[Sequence[Gram]]) -> dict[str, Counter[str]]:
+    """By last word of a chunk: how often it had which article."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for line in chunks:
+        for chunk in line:
+            _, phrase = _split_link(chunk)
+            article = _article(phrase) if phrase else None
+            if article is not None:
+                counts[phrase[-1]][article] += 1
+    return dict(counts)
 
 
 def _class_grams(sentences: Sequence[Gram], classes: dict[str, str]) -> frozenset[Gram]:

@@ -16,14 +16,14 @@ from random import Random
 
 from finecap.negatives.corpus import END, Corpus, chunked, find_links
 from finecap.negatives.lexicons import all_function_words, single_words
-from finecap.negatives.words import bare, indefinite_article
+from finecap.negatives.words import bare, fix_article, indefinite_article
 
 Words = list[str]
 Corruption = Callable[[Words, Corpus, Random], Words | None]
 
 AGAIN_LATER = 0.3  # share of repeated phrases that return at the caption's end, not at once
 EXTRA_WORDS = 0.3  # share of word lists that take in words of elsewhere
-OWN_PREPOSITIONS = 0.8  # share of prepositions taken from those the corpus uses
+OWN_PREPOSITIONS = 0.8  # share of prepositions taken from those odd here that the corpus uses
 OTHER_COMPLEMENT = 0.4  # share of prepositions whose complement changes too
 APPENDED = 0.75  # share of run-ons after the caption, not before
 
@@ -156,10 +156,12 @@ def preposition(words: Words, corpus: Corpus, generator: Random) -> Words | None
         has_article = after[0] in single_words("articles")
         article_or_none = generator.choice(([], ["the"], ["a"]))
         after = [*article_or_none, *(after[1:] if has_article else after)]
-    pool = corpus.prepositions if generator.random() < OWN_PREPOSITIONS else sorted(prepositions)
-    chosen = generator.choice([*pool, words[at]])
     if not after:
         return None
+    chosen = None
+    if generator.random() < OWN_PREPOSITIONS:
+        chosen = corpus.draw_odd_preposition([*after, END], generator)
+    chosen = chosen or generator.choice(sorted(prepositions))
     result = [*words[:at], chosen, *after]
     is_wrong = corpus.is_odd_preposition(chosen, [*after, END]) or not corpus.may_be_correct(
         bare(result)
@@ -168,18 +170,35 @@ def preposition(words: Words, corpus: Corpus, generator: Random) -> Words | None
 
 
 def frame(words: Words, corpus: Corpus, generator: Random) -> Words | None:
-    """A noun in the frame of another phrase of the corpus: "in the city", so "in the night"."""
-    prepositions, articles = single_words("prepositions"), single_words("articles")
-    places = [i for i, word in enumerate(words[:-1]) if i and word in prepositions]
+    """A noun in the frame of another phrase: "in the city", so "in the night"; "and a white night".
+
+    Wrong where the corpus never has the noun with that preposition, or with that article.
+    """
+    chunks = chunked(words)
+    places = [i for i, chunk in enumerate(chunks) if len(chunk) > 1]
     if not places or not corpus.openings:
         return None
-    at, other = generator.choice(places), generator.choice(corpus.openings)
-    after = list(bare(words[at + 1 :]))
-    noun = after[1:] if after[0] in articles and after[1:] else after
-    complement = [*(w for w in other[1:2] if w in articles), *noun]
-    if not corpus.is_odd_preposition(other[0], [*complement, END]):
+    at = generator.choice(places)
+    link, start = corpus.draw_opening(generator)
+    noun = bare(chunks[at])[-1]
+    complement = [*start, noun]
+    fix_article(complement, 0)
+    if at == 0 and not _begins_with_link(chunks[0]):
+        link = ()
+    is_odd = corpus.is_odd_noun(complement) or (
+        link != ()
+        and link[-1] in single_words("prepositions")
+        and corpus.is_odd_preposition(link[-1], [*complement, END])
+    )
+    if not is_odd or noun in all_function_words():
         return None
-    return [*words[:at], other[0], *complement]
+    parts = (*chunks[:at], (*link, *complement), *chunks[at + 1 :])
+    return [word for part in parts for word in part]
+
+
+def _begins_with_link(chunk: tuple[str, ...]) -> bool:
+    """Whether a preposition or conjunction comes first."""
+    return any(start == 0 for start, _ in find_links(chunk))
 
 
 def determiner(words: Words, corpus: Corpus, generator: Random) -> Words | None:
@@ -195,21 +214,29 @@ def determiner(words: Words, corpus: Corpus, generator: Random) -> Words | None:
 
 
 def echo(words: Words, corpus: Corpus, generator: Random) -> Words | None:
-    """A later noun phrase replaced by an earlier one: "a red cat and a red cat"."""
+    """A later noun phrase takes an earlier one's words: "a red cat and a red cat", or "a red boat".
+
+    Only words that no correct caption says twice.
+    """
     chunks = [bare(chunk) for chunk in chunked(words)]
     starts = [next((e - s for s, e in find_links(c) if s == 0), 0) for c in chunks]
     phrases = [chunk[start:] for chunk, start in zip(chunks, starts, strict=True)]
+    said_once = [len(p) > 1 and p[-1] not in corpus.twice for p in phrases]
     pairs = [
         (i, j)
         for j in range(1, len(chunks))
         for i in range(j)
-        if len(phrases[i]) > 1 and len(phrases[j]) > 1 and phrases[i][-1] not in corpus.twice
+        if said_once[i] and len(phrases[j]) > 1
     ]
     if not pairs:
         return None
     i, j = generator.choice(pairs)
-    echoed = [*chunks[j][: starts[j]], *phrases[i]]
-    parts = [*chunks[:j], echoed, *chunks[j + 1 :]]
+    echoed, modifier = list(phrases[i]), phrases[i][-2]
+    if _heads(generator) and modifier not in corpus.twice | all_function_words():
+        before = list(phrases[j][: max(1, len(phrases[j]) - 2)])
+        echoed = [*before, modifier, phrases[j][-1]]
+        fix_article(echoed, 0)
+    parts = [*chunks[:j], (*chunks[j][: starts[j]], *echoed), *chunks[j + 1 :]]
     return [word for part in parts for word in part]
 
 

@@ -96,7 +96,8 @@ def train_clip(
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         seen = images.forward(batch.rows)  # (B, P, C), (B, D)
-        text_features = encoder.text_features(encoder.tokenize(batch.texts))  # (B, D)
+        tokens = drop_words(encoder.tokenize(batch.texts), config.word_dropout)
+        text_features = encoder.text_features(tokens)  # (B, D)
         contrast = contrastive_loss(seen.features, text_features, encoder.logit_scale)
         if words is None:
             return contrast, {}
@@ -105,11 +106,19 @@ def train_clip(
 
     metrics = loop.run(objective, _batches(train, config, schedule.steps))
     encoder.eval()
-    metrics["val_t2i_r1"] = _val_recall(encoder, images, len(train), val, config.text)
+    metrics["val_t2i_r1"] = _val_recall(encoder, images, len(train), val)
     log("val", loop.step_count, val_t2i_r1=metrics["val_t2i_r1"])
     encoder.save(destination)
     _remove_pixels(destination)
     return metrics
+
+
+def drop_words(tokens: Tensor, share: float) -> Tensor:
+    """Token ids (N, T) with `share` of the words at random as <unk>; special tokens stay."""
+    if not share:
+        return tokens
+    dropped = (torch.rand(tokens.shape) < share) & (tokens > UNK)
+    return tokens.masked_fill(dropped, UNK)
 
 
 class _Words(nn.Module):
@@ -147,6 +156,8 @@ class _Images:
         if self.trunk is not None:
             pooled = self.trunk[rows]
             head = cast(Any, self.encoder.model).visual.head
+            dropout = self.encoder.config.feature_dropout
+            pooled = F.dropout(pooled, dropout, training=head.training)
             return towers.ImageOutput(pooled[:, None], F.normalize(head(pooled).float(), dim=-1))
         pixel_values = self.encoder.pixel_values(np.asarray(self.pixels[rows]))
         return self.encoder.image_forward(
@@ -225,13 +236,12 @@ def _batches(train: Sequence[Record], config: ClipConfig, steps: int) -> Iterato
 
 
 @torch.no_grad()
-def _val_recall(
-    encoder: ClipEncoder, images: _Images, first: int, val: Sequence[Record], source: str
-) -> float:
-    """Text-to-image R@1 of the first text of each val image among all val images."""
+def _val_recall(encoder: ClipEncoder, images: _Images, first: int, val: Sequence[Record]) -> float:
+    """Text-to-image R@1 of the first text it learns from of each val image, among all of them."""
     if not val:
         raise ValueError("no val images: expected some rows with split `val`")
-    text_features = encoder.encode_texts([texts_of(r, source)[0] for r in val])
+    source, references = encoder.config.text, encoder.config.references
+    text_features = encoder.encode_texts([texts_of(r, source, references)[0] for r in val])
     rows = np.arange(first, first + len(val))
     parts = [images.forward(rows[i : i + 256]).features for i in range(0, len(rows), 256)]
     return float(recall_at_k(ranks(text_features, torch.cat(parts)), 1).mean())

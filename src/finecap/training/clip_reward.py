@@ -79,33 +79,14 @@ def finetune(
     learn_grammar, held_grammar = _split(grammar, config)
     pairs = None if attributes is None else _pairs_of(attributes, train)
     learn_pairs, held_pairs = (None, None) if pairs is None else _split(pairs, config)
-    groups = _groups(encoder, config)
     steps = config.steps
-    loop = Loop(groups, Schedule(config.lr, steps, max(1, round(steps * config.warmup_share))), log)
-
-    def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
-        images = vectors[batch.rows]  # (B, D)
-        text_features = encoder.text_features(encoder.tokenize(batch.captions))  # (B, D)
-        contrast = contrastive_loss(images, text_features, encoder.logit_scale)
-        grammar_loss = _grammar_loss(encoder, batch.correct, batch.corrupted)
-        loss = contrast + config.grammar_weight * grammar_loss
-        metrics = {"contrastive": contrast.item(), "grammar": grammar_loss.item()}
-        if batch.kept:
-            own = encoder.text_features(encoder.tokenize(batch.kept + batch.robbed))  # (2A, D)
-            kept, robbed = own.chunk(2)
-            attribute = own_negative_loss(
-                vectors[batch.attribute_rows], kept, robbed, encoder.logit_scale
-            )
-            loss = loss + config.attribute_weight * attribute
-            metrics["attribute"] = attribute.item()
-        return loss, metrics
-
+    schedule = Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
+    loop = Loop(_groups(encoder, config), schedule, log)
     encoder.train()
     if config.grammar_tower == "recurrent":
         _learn_grammar(encoder, learn_grammar, config, log)
-    metrics = loop.run(
-        objective, _batches(train, encoder, learn_grammar, learn_pairs, config, steps)
-    )
+    batches = _batches(train, encoder, learn_grammar, learn_pairs, config, steps)
+    metrics = loop.run(lambda batch: _objective(encoder, vectors, config, batch), batches)
     encoder.eval()
     metrics |= grammar_accuracy(encoder, held_grammar)
     if held_pairs is not None:
@@ -113,6 +94,25 @@ def finetune(
     log("held out", loop.step_count, **{k: v for k, v in metrics.items() if "accuracy" in k})
     encoder.save(destination)
     return metrics
+
+
+def _objective(
+    encoder: ClipEncoder, vectors: Tensor, config: ClipRewardConfig, batch: _Batch
+) -> tuple[Tensor, dict[str, float]]:
+    """The sum of the losses of one batch, and each of them."""
+    text_features = encoder.text_features(encoder.tokenize(batch.captions))  # (B, D)
+    contrast = contrastive_loss(vectors[batch.rows], text_features, encoder.logit_scale)
+    grammar_loss = _grammar_loss(encoder, batch.correct, batch.corrupted)
+    loss = contrast + config.grammar_weight * grammar_loss
+    metrics = {"contrastive": contrast.item(), "grammar": grammar_loss.item()}
+    if batch.kept:
+        own = encoder.text_features(encoder.tokenize(batch.kept + batch.robbed))  # (2A, D)
+        kept, robbed = own.chunk(2)
+        images = vectors[batch.attribute_rows]  # (A, D)
+        attribute = own_negative_loss(images, kept, robbed, encoder.logit_scale)
+        loss = loss + config.attribute_weight * attribute
+        metrics["attribute"] = attribute.item()
+    return loss, metrics
 
 
 def _grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str]) -> Tensor:
@@ -127,9 +127,7 @@ def _learn_grammar(
 ) -> None:
     """Train a recurrent tower and its head alone: a third of the cost of a step of all losses."""
     schedule = Schedule(config.head_lr, config.grammar_steps, 30)
-    towers = [encoder.grammar_tower, encoder.head]
-    groups = [g for t in towers if t is not None for g in parameter_groups(t, config.weight_decay)]
-    loop = Loop(groups, schedule, log, log_every=50)
+    loop = Loop(_head_groups(encoder, config), schedule, log, log_every=50)
     generator = np.random.default_rng(config.seed)
     correct, corrupted = list(table["caption"]), list(table["negative"])
 
@@ -173,12 +171,16 @@ def _groups(encoder: ClipEncoder, config: ClipRewardConfig) -> list[dict[str, An
     """Optimiser groups: text tower at `lr`, head at `head_lr`; the image tower does not learn."""
     for parameter in cast(Any, encoder.model).visual.parameters():
         parameter.requires_grad = False
-    assert encoder.head is not None  # noqa: S101 added by the caller
     groups = parameter_groups(encoder.model, config.weight_decay)
-    if encoder.grammar_tower is not None:
-        scale = config.head_lr / config.lr
-        groups += parameter_groups(encoder.grammar_tower, config.weight_decay, scale)
-    return groups + parameter_groups(encoder.head, config.weight_decay, config.head_lr / config.lr)
+    return groups + _head_groups(encoder, config, config.head_lr / config.lr)
+
+
+def _head_groups(
+    encoder: ClipEncoder, config: ClipRewardConfig, scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """Optimiser groups of the head and of its own tower, where it has one."""
+    parts = [part for part in (encoder.grammar_tower, encoder.head) if part is not None]
+    return [group for p in parts for group in parameter_groups(p, config.weight_decay, scale)]
 
 
 @torch.no_grad()

@@ -55,7 +55,8 @@ def train_mle(
     per_epoch = -(-len(train) // config.batch_size)
     steps = per_epoch * config.epochs
     schedule = Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
-    loop = Loop(parameter_groups(captioner, config.weight_decay), schedule, log)
+    groups = parameter_groups(captioner, config.weight_decay)
+    loop = Loop(groups, schedule, log, bf16=config.bf16)
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         inputs, targets = batch.ids[..., :-1], batch.ids[..., 1:]  # (B, R, T)

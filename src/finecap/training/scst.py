@@ -89,6 +89,17 @@ def train_scst(
     return metrics | {"val_reward": selection.best, "val_step": selection.best_step}
 
 
+def weights_at(step: int, config: ScstConfig) -> dict[str, float]:
+    """The reward's weights at a step, counted from 0.
+
+    A grammar term at full weight from the start keeps the policy from what it must first say badly:
+    its first captions with a background are ungrammatical, and it never comes to say any.
+    """
+    done = min(1.0, step / max(1, config.steps - 1))
+    start = config.weights | config.start_weights
+    return {k: (1 - done) * start[k] + done * weight for k, weight in config.weights.items()}
+
+
 class SelfCriticalStep:
     """The objective of one step, one symbol a line."""
 
@@ -103,6 +114,7 @@ class SelfCriticalStep:
         self.policy, self.reference, self.reward = policy.eval(), reference.eval(), reward
         self.features, self.config = features, config
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.taken = 0  # steps
 
     def objective(self, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         """Self-critical loss of B images, and what is worth watching."""
@@ -120,7 +132,9 @@ class SelfCriticalStep:
         )  # (B, [greedy +] K, T)
         captions = to_captions(self.policy, drawn)
         vectors = self.features.vectors_of(batch.positions)
-        rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references))
+        weights = weights_at(self.taken, config)
+        self.taken += 1
+        rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references), weights)
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
         advantage = sampled_reward - baseline  # r(w^s) - b   (B, K)
