@@ -1,8 +1,9 @@
 """`python -m dagster_project.docs`: the README's generated blocks, as `make docs` writes them.
 
 A block lies between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what it says comes from the code
-alone: the asset graph, the command line, the profile's stages. Everything outside blocks, and the
-measured results, is written by people. A test compares, so that the README cannot fall behind.
+alone: the asset graph, the command line, the profile's stages. A test compares, so that the README
+cannot fall behind. The block of measured results is written by `make study`, everything outside
+blocks by people.
 """
 
 import re
@@ -65,13 +66,26 @@ def generated(text: str) -> str:
         BlockError: a block is missing.
     """
     for name, block in BLOCKS.items():
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        pattern = re.compile(f"{begin}.*?{end}", re.DOTALL)
-        if not pattern.search(text):
-            raise BlockError(f"README.md: expected `{begin}`, then `{end}`; found no such pair")
-        written = f"{begin}\n{block()}\n{end}"
-        text = pattern.sub(lambda _, written=written: written, text)
+        text = with_block(text, name, block())
     return text
+
+
+def with_block(text: str, name: str, content: str) -> str:
+    """`text` with `content` as its block `name`.
+
+    Raises:
+        BlockError: the block is missing.
+    """
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    pattern = re.compile(f"{begin}.*?{end}", re.DOTALL)
+    if not pattern.search(text):
+        raise BlockError(f"README.md: expected `{begin}`, then `{end}`; found no such pair")
+    return pattern.sub(lambda _: f"{begin}\n{content}\n{end}", text)
+
+
+def write_block(name: str, content: str) -> None:
+    """Put `content` into the README as its block `name`."""
+    README.write_text(with_block(README.read_text(), name, content))
 
 
 def main() -> int:

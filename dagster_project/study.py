@@ -15,10 +15,16 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from dagster_project.artifacts import ArtifactStore
+from dagster_project.docs import README, write_block
 from dagster_project.home import Home, home_of, profile_in
+from dagster_project.pointer import pointer_md5
 from dagster_project.resources import materialized_version
 from dagster_project.run import prepare, say, use_profile
+from dagster_project.study_table import results
 from finecap.config import Profile
+
+README_PROFILE = "scenes"
+"""The profile whose study the README shows."""
 
 FIXED = ("dataset", "evaluation")
 """Assets, by first part of the key, whose seed is not the training's."""
@@ -40,12 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say(f"seed {seed} failed; run the same command again to go on from there")
                 return 1
             scores[seed] = _scores(instance, run_id, home)
-    content = summary(profile, {seed: scores[seed] for seed in seeds})
+    md5 = pointer_md5(home.root / profile.data.pointer) or ""
+    content = summary(profile, md5, {seed: scores[seed] for seed in seeds})
     home.reports.mkdir(parents=True, exist_ok=True)
     partial = home.reports / "study.json.partial"
     partial.write_text(json.dumps(content, indent=1) + "\n")
     partial.replace(home.reports / "study.json")
-    say(f"{len(seeds)} seeds: {home.reports / 'study.json'}")
+    table = results(content, profile.data.test_images)
+    say(f"{table}\n\n{len(seeds)} seeds: {home.reports / 'study.json'}")
+    if profile.name == README_PROFILE:
+        write_block("results", table)
+        say(f"the results in {README.name} are written anew")
     return 0
 
 
@@ -60,12 +71,13 @@ def seeded(assets: Sequence[dg.AssetsDefinition], seed: int) -> dict[str, dict[s
 
 
 def summary(
-    profile: Profile, scores: Mapping[int, Mapping[str, Mapping[str, float]]]
+    profile: Profile, md5: str, scores: Mapping[int, Mapping[str, Mapping[str, float]]]
 ) -> dict[str, object]:
     """Mean, spread and values by variant and test metric.
 
     Args:
         profile: named in the report.
+        md5: of the data that all seeds read.
         scores: by seed, then variant, then `test/<metric>` (val metrics are left out).
     """
     seeds = list(scores)
@@ -78,7 +90,7 @@ def summary(
             name.removeprefix("test/"): _spread([scores[seed][variant][name] for seed in seeds])
             for name in shared
         }
-    return {"profile": profile.name, "seeds": seeds, "variants": table}
+    return {"profile": profile.name, "data_md5": md5, "seeds": seeds, "variants": table}
 
 
 def _spread(values: Sequence[float]) -> dict[str, object]:

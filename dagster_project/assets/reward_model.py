@@ -23,13 +23,19 @@ CLIP, JUDGE, CLIP_REWARD = "finecap-clip", "finecap-judge", "finecap-clip-reward
 
 
 def base_clip(profile: Profile) -> dg.AssetsDefinition:
-    """The encoder of features, of plain CLIP rewards and of reported CLIP scores."""
-    return _encoder("base_clip", profile.base_clip, CLIP, priority=14)
+    """The encoder that the others start from."""
+    description = (
+        "The contrastive encoder of features, plain CLIP rewards and reported CLIP scores."
+    )
+    return _encoder("base_clip", profile.base_clip, CLIP, 14, description)
 
 
 def judge_clip(profile: Profile) -> dg.AssetsDefinition:
-    """An encoder no reward ever sees: other seed, architecture and part of the data."""
-    return _encoder("judge_clip", profile.judge_clip, JUDGE, priority=5)
+    """The independent yardstick."""
+    description = (
+        "An encoder that no reward ever sees: other seed, architecture and part of the data."
+    )
+    return _encoder("judge_clip", profile.judge_clip, JUDGE, 5, description)
 
 
 def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
@@ -73,8 +79,10 @@ def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
     return encoder
 
 
-def _encoder(name: str, chosen: ClipConfig, model: str, priority: int) -> dg.AssetsDefinition:
-    """A contrastive encoder, trained here or loaded from open_clip."""
+def _encoder(
+    name: str, chosen: ClipConfig, model: str, priority: int, description: str
+) -> dg.AssetsDefinition:
+    """A contrastive encoder, trained here."""
 
     @stage(
         ClipRun,
@@ -84,7 +92,7 @@ def _encoder(name: str, chosen: ClipConfig, model: str, priority: int) -> dg.Ass
         priority=priority,
         kinds=("pytorch", "mlflow"),
         name=name,
-        description="Contrastive image-text encoder: an open_clip tag, a file, or trained here.",
+        description=description,
     )
     def encoder(
         context: dg.AssetExecutionContext,

@@ -134,9 +134,9 @@ class ClipRewardConfig(Stage):
     )
     hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
     grammar_steps: int = Field(
-        default=450, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
+        default=700, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
     )
-    steps: int = Field(default=200, ge=1)
+    steps: int = Field(default=120, ge=1)
     batch_size: int = Field(default=128, ge=2)
     lr: float = Field(default=5e-4, gt=0)
     head_lr: float = Field(default=2e-3, gt=0)

@@ -17,12 +17,12 @@ def test_every_stage_that_trains_is_seeded_and_the_data_is_not():
 
 def test_summary_gives_mean_and_spread_of_test_metrics():
     scores = {0: {"mle": {"test/cider": 1.0, "val/cider": 9.0}}, 1: {"mle": {"test/cider": 3.0}}}
-    content = summary(load_profile("smoke"), scores)
+    content = summary(load_profile("smoke"), "md5", scores)
     (cider,) = content["variants"]["mle"].values()
     assert cider == {"mean": 2.0, "sd": pytest.approx(2**0.5), "values": [1.0, 3.0]}
     assert content["seeds"] == [0, 1]
 
 
 def test_one_seed_has_no_spread():
-    content = summary(load_profile("smoke"), {0: {"mle": {"test/cider": 1.0}}})
+    content = summary(load_profile("smoke"), "md5", {0: {"mle": {"test/cider": 1.0}}})
     assert content["variants"]["mle"]["cider"]["sd"] is None

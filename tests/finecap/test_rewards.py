@@ -49,6 +49,14 @@ def test_terms_add_up_by_weight(encoder: ClipEncoder, batch: RewardBatch) -> Non
     assert means["grammar"] == pytest.approx(parts[1].mean().item())
 
 
+def test_weights_of_the_moment_stand_in_for_its_own(
+    encoder: ClipEncoder, batch: RewardBatch
+) -> None:
+    reward = Reward({"clip_s": 1.0, "grammar": 2.0}, encoder)
+    expected, _ = Reward({"clip_s": 3.0, "grammar": 0.5}, encoder)(batch)
+    torch.testing.assert_close(reward(batch, {"clip_s": 3.0, "grammar": 0.5})[0], expected)
+
+
 def test_cider_compares_with_the_captions_own_image(
     encoder: ClipEncoder, batch: RewardBatch
 ) -> None:

@@ -23,6 +23,7 @@ from finecap.negatives.words import key
 
 OPENING_WORDS = 5  # of a phrase without its last word, which may be put before another noun
 FRAME_SUPPORT = 12  # times a frame must occur before a preposition missing from it is evidence
+NOUN_SUPPORT = 50  # times a noun must follow prepositions before one missing is evidence
 ARTICLE_RATIO = 0.02  # share of slips such as "a hour" that a corpus is allowed
 
 ARTICLES = ("a", "an", "the")
@@ -44,11 +45,14 @@ class Corpus:
     openings: tuple[tuple[Gram, Gram], ...]  # of chunks that end in a noun: the link, the rest
     opening_weights: list[int] = field(repr=False)  # cumulative
     noun_articles: dict[str, Counter[str]]  # by last word of a chunk: its article, "" for none
+    noun_prepositions: dict[
+        str, Counter[str]
+    ]  # by last word of a chunk: what the chunk begins with
     doubled: frozenset[tuple[str, ...]]  # phrases that some correct caption says twice
     twice: frozenset[str]  # words that some correct caption has twice
     vocabulary: tuple[str, ...]
     weights: list[float] = field(repr=False)  # cumulative, of `vocabulary`
-    prepositions: dict[str, int]  # and how often each occurs
+    prepositions: dict[str, int]  # and how often each begins a chunk by itself
 
     def draw_word(self, generator: Random) -> str:
         """A word of the corpus; frequent ones are likelier, by the root of their count."""
@@ -89,9 +93,14 @@ class Corpus:
     def is_odd_preposition(self, preposition: str, complement: Sequence[str]) -> bool:
         """Whether others often stand before the first two words of `complement`, but never it.
 
-        Also whether the word after an article often comes without one or with another, but never
-        with that one: "at the night", "in a sea".
+        Also whether they do before its noun ("in a sandy beach", where deserts are sandy too), and
+        whether the word after an article often comes without one or with another, but never with
+        that one: "at the night", "in a sea".
         """
+        noun = chunked([word for word in complement if word != END])[0][-1]
+        before = self.noun_prepositions.get(noun, Counter[str]())
+        if before[preposition] == 0 and before.total() >= NOUN_SUPPORT:
+            return True
         first, second = complement[:2]
         if first in ARTICLES and self.pairs[first, second] == 0:
             return self.after_preposition[second] >= FRAME_SUPPORT or self.is_odd_article(
@@ -156,6 +165,7 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
     chunks = [chunked(sentence) for sentence in sentences]
     distinct = tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1}))
     leading = single_words("prepositions")
+    alone = Counter(link[0] for line in chunks for c in line if len(link := _split_link(c)[0]) == 1)
     frames = _frames(sentences)
     openings = _openings(chunks)
     after: Counter[str] = Counter()
@@ -172,11 +182,12 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
         openings=tuple(openings),
         opening_weights=list(accumulate(openings.values())),
         noun_articles=_noun_articles(chunks),
+        noun_prepositions=_noun_prepositions(chunks),
         doubled=frozenset(c for line in chunks for c, n in Counter(line).items() if n > 1),
         twice=frozenset(w for s in sentences for w, n in Counter(s).items() if n > 1),
         vocabulary=vocabulary,
         weights=list(accumulate(counts[word] ** 0.5 for word in vocabulary)),
-        prepositions={word: counts[word] for word in sorted(leading & counts.keys())},
+        prepositions={word: alone[word] for word in sorted(leading & alone.keys())},
     )
 
 
@@ -213,6 +224,18 @@ def _noun_articles(chunks: Iterable[Sequence[Gram]]) -> dict[str, Counter[str]]:
             article = _article(phrase) if phrase else None
             if article is not None:
                 counts[phrase[-1]][article] += 1
+    return dict(counts)
+
+
+def _noun_prepositions(chunks: Iterable[Sequence[Gram]]) -> dict[str, Counter[str]]:
+    """By last word of a chunk: how often the chunk began with which preposition (its last word)."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    prepositions = single_words("prepositions")
+    for line in chunks:
+        for chunk in line:
+            link, phrase = _split_link(chunk)
+            if link and phrase and link[-1] in prepositions:
+                counts[phrase[-1]][link[-1]] += 1
     return dict(counts)
 
 

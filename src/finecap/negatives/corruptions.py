@@ -183,17 +183,16 @@ def frame(words: Words, corpus: Corpus, generator: Random) -> Words | None:
     noun = bare(chunks[at])[-1]
     complement = [*start, noun]
     fix_article(complement, 0)
-    if at == 0 and not _begins_with_link(chunks[0]):
-        link = ()
+    has_link = at > 0 or _begins_with_link(chunks[0])
     is_odd = corpus.is_odd_noun(complement) or (
-        link != ()
+        has_link
         and link[-1] in single_words("prepositions")
         and corpus.is_odd_preposition(link[-1], [*complement, END])
     )
     if not is_odd or noun in all_function_words():
         return None
-    parts = (*chunks[:at], (*link, *complement), *chunks[at + 1 :])
-    return [word for part in parts for word in part]
+    phrase = (*link, *complement) if has_link else tuple(complement)
+    return [word for part in (*chunks[:at], phrase, *chunks[at + 1 :]) for word in part]
 
 
 def _begins_with_link(chunk: tuple[str, ...]) -> bool:

@@ -3,7 +3,7 @@
 import torch
 
 from finecap.data.tokenizer import BOS, EOS, PAD
-from finecap.models.grammar import GrammarHead, RecurrentTower
+from finecap.models.grammar import MOST_USES, GrammarHead, RecurrentTower, earlier_uses
 
 
 def test_one_logit_per_text() -> None:
@@ -27,3 +27,16 @@ def test_a_recurrent_feature_knows_the_order_of_words() -> None:
     tower = RecurrentTower(vocabulary_size=9, width=6)
     there, back = tower(torch.tensor([[BOS, 4, 5, EOS], [BOS, 5, 4, EOS]]))
     assert not torch.allclose(there, back)
+
+
+def test_each_token_is_told_how_often_it_came_before() -> None:
+    tokens = torch.tensor([[5, 6, 5, 7, 5, 5], [6, 6, 7, 8, 9, 6]])
+    assert earlier_uses(tokens).tolist() == [[0, 0, 1, 0, 2, MOST_USES], [0, 1, 0, 0, 0, 2]]
+
+
+def test_a_recurrent_feature_knows_an_echo_beyond_its_words() -> None:
+    tower = RecurrentTower(vocabulary_size=9, width=6)
+    tower.count_embedding.weight.data.zero_()
+    deaf = tower(torch.tensor([[BOS, 4, 5, 4, EOS]]))
+    tower.count_embedding.weight.data[1] = 1.0
+    assert not torch.allclose(tower(torch.tensor([[BOS, 4, 5, 4, EOS]])), deaf)

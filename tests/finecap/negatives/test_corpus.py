@@ -1,5 +1,9 @@
 """What the corpus lets pass as correct, and what it calls an error."""
 
+# ruff: noqa: S311  # seeded chance, not secrets
+
+from random import Random
+
 import pytest
 
 from finecap.negatives.corpus import Corpus, find_links, read_corpus
@@ -48,6 +52,25 @@ def test_preposition_is_odd_only_against_a_frequent_frame(corpus: Corpus):
     assert corpus.is_odd_preposition("at", ("the", "night"))
     assert not corpus.is_odd_preposition("at", ("night", "</s>"))
     assert not corpus.is_odd_preposition("on", ("mars", "</s>"))
+
+
+def test_noun_is_odd_only_against_how_it_is_often_said(corpus: Corpus):
+    assert corpus.is_odd_noun(("a", "red", "night"))
+    assert corpus.is_odd_noun(("sandy", "beach"))
+    assert not corpus.is_odd_noun(("the", "green", "boat"))
+    assert not corpus.is_odd_noun(("his", "boat"))
+    assert not corpus.is_odd_noun(("a", "rover"))
+
+
+def test_odd_prepositions_are_drawn_and_only_those(corpus: Corpus):
+    drawn = {corpus.draw_odd_preposition(("night", "</s>"), Random(seed)) for seed in range(40)}
+    assert drawn == {"on", "in"}
+    assert corpus.draw_odd_preposition(("mars", "</s>"), Random(0)) is None
+
+
+def test_openings_are_what_stands_before_a_noun(corpus: Corpus):
+    drawn = {corpus.draw_opening(Random(seed)) for seed in range(40)}
+    assert drawn == {(("at",), ()), (("on",), ("the",)), (("in",), ("the",))}
 
 
 def test_links_are_found_whole():

@@ -125,6 +125,27 @@ def test_frame_puts_a_noun_behind_the_preposition_of_another():
     assert {" ".join(words) for words in draws if words} == {"a boat in the night"}
 
 
+def test_frame_takes_longer_prepositions_and_articles_with_it():
+    nouns = (
+        "boat",
+        "dog",
+        "house",
+        "tree",
+        "owl",
+        "cat",
+        "kite",
+        "cow",
+        "car",
+        "bird",
+        "fox",
+        "hen",
+    )
+    lines = [f"a {n} {place}" for n in nouns for place in ("at night", "in front of a red hill")]
+    corpus = read_corpus(lines)
+    draws = (KINDS["frame"](["a", "boat", "at", "night"], corpus, Random(s)) for s in range(50))
+    assert {" ".join(words) for words in draws if words} == {"a boat in front of a red night"}
+
+
 def test_determiner_puts_an_article_that_the_corpus_never_does(draws):
     results = {
         " ".join(result) for result in draws("determiner", ["a", "boat", "on", "the", "beach"])

@@ -50,6 +50,11 @@ def test_any_caption_has_negatives(caption: str):
     assert table["negative"].nunique() == 3
 
 
+def test_signs_alone_set_no_negative_apart():
+    draws = (corrupt(":", "run_on", CORPUS, Random(seed)) for seed in range(200))
+    assert all(text is None or key(text) not in CORPUS.keys for text in draws)
+
+
 def test_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="unknown kind 'scramble', expected one of repeat, remove"):
         corrupt("a cat", "scramble", CORPUS, Random(0))

@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from finecap.config import ClipConfig
 from finecap.data.records import Record
+from finecap.data.tokenizer import BOS, EOS, PAD, UNK
 from finecap.log import silent
 from finecap.models import towers
 from finecap.models.clip import load_encoder
 from finecap.models.folder import ModelFolderError
-from finecap.training.clip import texts_of, train_clip
+from finecap.training.clip import drop_words, texts_of, train_clip
 
 WITHOUT_ALT_TEXT = Record("images/1.png", "train", ("a boat", "the sea"))
 LOCKED = {"image_tower": "timm", "timm_model": "mobilenetv2_050", "image_trainable": False}
@@ -137,3 +138,13 @@ def test_an_encoder_with_a_locked_trunk_sees_as_its_checkpoint_does(
 def test_a_locked_tower_of_another_kind_is_refused(tiny: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a frozen image tower needs"):
         train(tiny, tmp_path, image_trainable=False)
+
+
+def test_dropped_words_are_unknown_and_special_tokens_stay() -> None:
+    torch.manual_seed(0)
+    tokens = torch.tensor([[BOS, 7, 8, 9, EOS, PAD]]).repeat(2000, 1)
+    dropped = drop_words(tokens, 0.25)
+    assert set(dropped[:, [0, 4, 5]].unique().tolist()) == {BOS, EOS, PAD}
+    share = (dropped[:, 1:4] == UNK).float().mean().item()
+    assert share == pytest.approx(0.25, abs=0.02)
+    assert drop_words(tokens, 0.0) is tokens

@@ -13,7 +13,7 @@ from finecap.models.clip import load_encoder
 from finecap.models.features import open_features
 from finecap.rewards import Reward, RewardBatch
 from finecap.training.mle import greedy_captions
-from finecap.training.scst import train_scst
+from finecap.training.scst import train_scst, weights_at
 
 TINY = ScstConfig(steps=12, val_every=3, batch_size=48, lr=2e-3, max_tokens=20)
 
@@ -129,3 +129,21 @@ def test_data_without_val_is_refused(tiny: SimpleNamespace, tmp_path: Path) -> N
     without.records = [r for r in tiny.records if r.split == "train"]
     with pytest.raises(ValueError, match="48 train images with features and 0 val images"):
         Run(without, tmp_path)
+
+
+def test_a_weight_grows_linearly_from_its_start_to_its_own() -> None:
+    config = TINY.model_copy(
+        update={
+            "steps": 5,
+            "weights": {"clip_s": 1.0, "grammar": 1.5},
+            "start_weights": {"grammar": 0.5},
+        }
+    )
+    grown = [weights_at(step, config)["grammar"] for step in range(5)]
+    assert grown == pytest.approx([0.5, 0.75, 1.0, 1.25, 1.5])
+    assert all(weights_at(step, config)["clip_s"] == 1.0 for step in range(5))
+
+
+def test_a_start_weight_of_a_term_without_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="has grammar, which `weights` lacks \\(clip_s\\)"):
+        ScstConfig(weights={"clip_s": 1.0}, start_weights={"grammar": 0.5})
