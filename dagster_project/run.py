@@ -31,6 +31,9 @@ _INSTANCE = """\
 # Written by dagster_project.run; edit it freely, it is not written again.
 telemetry:
   enabled: false
+# No newsletter dialogue over the first page a person sees.
+nux:
+  enabled: false
 python_logs:
   python_log_level: INFO
 run_coordinator:

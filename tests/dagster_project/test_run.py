@@ -22,7 +22,8 @@ def test_prepare_points_dagster_at_the_home_and_keeps_what_a_user_wrote(tmp_path
     prepare(home, load_profile("smoke"))
     settings = home.dagster / "dagster.yaml"
     assert os.environ["DAGSTER_HOME"] == str(home.dagster)
-    assert yaml.safe_load(settings.read_text())["telemetry"] == {"enabled": False}
+    written = yaml.safe_load(settings.read_text())
+    assert written["telemetry"] == written["nux"] == {"enabled": False}
     settings.write_text("telemetry: {enabled: false}\n")
     prepare(home, load_profile("smoke"))
     assert settings.read_text() == "telemetry: {enabled: false}\n"
