@@ -87,9 +87,9 @@ def ensure_data(
     elif md5 != expected:
         raise DataMismatchError(
             f"{folder} ({files} files) has md5 {md5}, but {pointer} names {expected}. If the "
-            f"change was meant, run `dvc add {folder.name}` and commit {pointer.name}; if not, run "
-            f"`dvc checkout {pointer.name}` (or `dvc pull {pointer.name}`) to restore the data, "
-            "or move the folder away to have it fetched or drawn again"
+            f"change was meant, delete {pointer}: the next run writes it anew, for you to "
+            f"commit. If not, run `dvc checkout {pointer}` (or `dvc pull {pointer}`) to restore "
+            "the data, or move the folder away to have it fetched or drawn again"
         )
     return md5
 

@@ -42,7 +42,7 @@ def test_drawn_folder_must_match_the_pointer(tmp_path: Path):
     pointer.write_pointer(tmp_path / "data.dvc", tmp_path / "data", "0" * 32 + ".dir", 1, 1)
     with pytest.raises(DataMismatchError, match=md5) as caught:
         ensure(tmp_path)
-    for needed in ("0" * 32, "dvc add", "dvc checkout", "dvc pull", "data.dvc"):
+    for needed in ("0" * 32, "delete", "dvc checkout", "dvc pull", "data.dvc"):
         assert needed in str(caught.value)
 
 

@@ -12,6 +12,21 @@ from finecap.negatives.corruptions import KINDS
 from finecap.negatives.lexicons import single_words
 
 CAPTION = ["a", "red", "boat", "on", "the", "sea", "next", "to", "an", "orange", "umbrella"]
+# A dozen, so that what one of them never takes is no chance.
+MANY_NOUNS = [
+    "boat",
+    "dog",
+    "house",
+    "tree",
+    "owl",
+    "cat",
+    "kite",
+    "cow",
+    "car",
+    "bird",
+    "fish",
+    "fox",
+]
 
 
 @pytest.fixture(scope="module")
@@ -105,42 +120,15 @@ def test_preposition_that_others_use_in_the_frame_is_no_error(draws):
 
 
 def test_frame_puts_a_noun_behind_the_preposition_of_another():
-    nouns = (
-        "boat",
-        "dog",
-        "house",
-        "tree",
-        "owl",
-        "cat",
-        "kite",
-        "cow",
-        "car",
-        "bird",
-        "fish",
-        "fox",
-    )
-    lines = [f"a {noun} {place}" for noun in nouns for place in ("at night", "in the city")]
+    lines = [f"a {n} {place}" for n in MANY_NOUNS for place in ("at night", "in the city")]
     corpus = read_corpus(lines)
     draws = (KINDS["frame"](["a", "boat", "at", "night"], corpus, Random(s)) for s in range(50))
     assert {" ".join(words) for words in draws if words} == {"a boat in the night"}
 
 
 def test_frame_takes_longer_prepositions_and_articles_with_it():
-    nouns = (
-        "boat",
-        "dog",
-        "house",
-        "tree",
-        "owl",
-        "cat",
-        "kite",
-        "cow",
-        "car",
-        "bird",
-        "fox",
-        "hen",
-    )
-    lines = [f"a {n} {place}" for n in nouns for place in ("at night", "in front of a red hill")]
+    places = ("at night", "in front of a red hill")
+    lines = [f"a {n} {place}" for n in MANY_NOUNS for place in places]
     corpus = read_corpus(lines)
     draws = (KINDS["frame"](["a", "boat", "at", "night"], corpus, Random(s)) for s in range(50))
     assert {" ".join(words) for words in draws if words} == {"a boat in front of a red night"}
