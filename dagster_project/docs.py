@@ -1,9 +1,9 @@
 """`python -m dagster_project.docs`: the README's generated blocks, as `make docs` writes them.
 
 A block lies between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what it says comes from the code
-alone: the asset graph, the command line, the profile's stages. A test compares, so that the README
-cannot fall behind. The block of measured results is written by `make study`, everything outside
-blocks by people.
+alone: the asset graph, the command line, the profile's stages, the end of a run. A test compares,
+so that the README cannot fall behind. The block of measured results is written by `make study`,
+everything outside blocks by people.
 """
 
 import re
@@ -15,7 +15,9 @@ from typing import Any, get_args
 import click
 import typer
 
+from dagster_project import run
 from dagster_project.definitions import all_assets
+from dagster_project.home import DEFAULT_PROFILE, Home
 from finecap import cli
 from finecap.config import Profile, Stage, load_profile
 
@@ -31,7 +33,7 @@ def assets() -> str:
     rows = [
         f"| {asset.group_names_by_key[key]} | `{key.to_user_string()}` "
         f"| {asset.descriptions_by_key[key]} |"
-        for asset in all_assets(load_profile("scenes"))
+        for asset in all_assets(load_profile(DEFAULT_PROFILE))
         for key in asset.keys
     ]
     return "\n".join(["| group | asset | what it is |", "|---|---|---|", *rows])
@@ -52,9 +54,17 @@ def settings() -> str:
     return "\n".join(["| stage | what it settles |", "|---|---|", *rows])
 
 
+def next_steps() -> str:
+    """What `make run` prints last, on the default profile in a folder of its own."""
+    default = load_profile(DEFAULT_PROFILE)
+    home = Home(Path.cwd(), Path.cwd() / "var")
+    return f"```text\n{run.next_steps(home, default.name, default.name)}\n```"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "assets": assets,
     "commands": commands,
+    "next_steps": next_steps,
     "settings": settings,
 }
 

@@ -45,6 +45,7 @@ def timings(instance: dg.DagsterInstance, run_id: str) -> list[Timing]:
             library[step] = (float(seconds or 0.0), status)  # type: ignore[arg-type]
         elif kind in {"STEP_SUCCESS", "STEP_FAILURE"} and step in started:
             seconds, status = library.get(step, (0.0, "check"))
+            status = "failed" if kind == "STEP_FAILURE" else status
             name = step.replace("__", "/")
             found.append(Timing(name, record.timestamp - started[step], seconds, status))
     return found

@@ -7,6 +7,7 @@ run that would make nothing is not started; `--force` makes everything anew.
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -114,14 +115,29 @@ def _timing(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def _closing(home: Home, profile: Profile, seconds: float) -> None:
     """Print the table, where things lie, and what to do next."""
-    is_default = profile.name == DEFAULT_PROFILE
-    folder = "" if is_default else f"FINECAP_HOME={_relative(home.path)} "
-    suffix = "" if is_default else f" PROFILE={os.environ['FINECAP_PROFILE']}"
     say(f"\n{summary(home.reports / 'leaderboard.json')}\n\ndone in {seconds:.0f} s")
-    say(f"all scores   {_relative(home.reports / 'leaderboard.md')}")
-    say(f"artifacts    {_relative(home.artifacts)}")
-    say(f"browse       make up{suffix}")
-    say(f'search       {folder}.venv/bin/finecap search "red boat near a house"')
+    say(next_steps(home, profile.name, os.environ["FINECAP_PROFILE"]))
+
+
+def next_steps(home: Home, name: str, argument: str) -> str:
+    """Where a run's results lie, and the commands that show them.
+
+    Args:
+        home: of the profile.
+        name: of the profile.
+        argument: what `PROFILE=` took to say it, a name or a file.
+    """
+    is_default = name == DEFAULT_PROFILE
+    folder = "" if is_default else f"FINECAP_HOME={shlex.quote(_relative(home.path))} "
+    suffix = "" if is_default else f" PROFILE={shlex.quote(argument)}"
+    return "\n".join(
+        [
+            f"all scores   {_relative(home.reports / 'leaderboard.md')}",
+            f"artifacts    {_relative(home.artifacts)}",
+            f"browse       make up{suffix}",
+            f'search       {folder}.venv/bin/finecap search "red boat near a house"',
+        ]
+    )
 
 
 def summary(leaderboard: Path) -> str:

@@ -78,13 +78,16 @@ def mle_alt_text_captioner(profile: Profile) -> dg.AssetsDefinition:
 def scst(profile: Profile, reward: str) -> dg.AssetsDefinition:
     """The captioner tuned by one reward."""
     encoder_key = REWARD_ENCODERS.get(reward, ["base_clip"])
+    # The arms that take longest first: otherwise one core waits for the last of them. Captions
+    # stay short under a CIDEr term, and steps with them.
+    priority = 7 if "cider" in profile.scst[reward].weights else 8
 
     @stage(
         ScstRun,
         profile.scst[reward],
         group=GROUP,
         modules=("finecap.training.scst",),
-        priority=8,
+        priority=priority,
         kinds=("pytorch", "mlflow"),
         key=["scst", reward],
         description=f"Self-critical sequence training by reward `{reward}`.",

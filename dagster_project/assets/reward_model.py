@@ -48,7 +48,7 @@ def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
         profile.clip_reward,
         group=GROUP,
         modules=("finecap.training.clip_reward",),
-        priority=9,
+        priority=10 if with_attributes else 9,  # the longer one first
         kinds=("pytorch", "mlflow"),
         key=["clip_reward", name],
         description=f"Reward encoder: text tower and grammar head tuned on {' and '.join(tables)}.",

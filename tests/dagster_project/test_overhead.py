@@ -24,3 +24,13 @@ def test_report_gives_the_median():
     ]
     assert report(rows).splitlines()[-1] == "median overhead 2.0 s"
     assert report([]) == "no step ran"
+
+
+def test_a_step_that_failed_is_called_so(instance: dg.DagsterInstance):
+    @dg.asset
+    def broken() -> None:
+        raise ValueError("broken")
+
+    outcome = dg.materialize([broken], instance=instance, raise_on_error=False)
+    (row,) = timings(instance, outcome.run_id)
+    assert (row.asset, row.status) == ("broken", "failed")

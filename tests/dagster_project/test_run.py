@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dagster_project.docs import README
 from dagster_project.home import Home
-from dagster_project.run import main, prepare, summary
+from dagster_project.run import main, next_steps, prepare, summary
 from finecap.config import load_profile
 
 
@@ -35,6 +36,21 @@ def test_summary_shows_a_dash_where_a_score_could_not_be_had(tmp_path: Path):
     (tmp_path / "leaderboard.json").write_text(json.dumps(content))
     row = summary(tmp_path / "leaderboard.json").splitlines()[-1].split()
     assert row == ["mle", "-", "-", "0.500", "-", "-", "-"]
+
+
+def test_the_readme_shows_what_a_run_prints_last(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(tmp_path)
+    lines = next_steps(Home(tmp_path, tmp_path / "var"), "scenes", "scenes")
+    assert f"```text\n{lines}\n```" in README.read_text()
+
+
+def test_next_steps_of_another_profile_name_its_home_and_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    lines = next_steps(Home(tmp_path, tmp_path / "var/photos"), "photos", "my photos.yaml")
+    assert "make up PROFILE='my photos.yaml'" in lines
+    assert "FINECAP_HOME=var/photos .venv/bin/finecap search" in lines
 
 
 def test_unknown_profile_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

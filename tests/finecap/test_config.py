@@ -1,19 +1,24 @@
 """Profiles: what is built in, how they combine, and how a wrong one is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from finecap import config
 from finecap.config import (
     REWARDS,
     DataConfig,
     Profile,
     ProfileError,
+    Stage,
     load_profile,
     merged,
     profile_names,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -128,3 +133,21 @@ def test_merging_changes_neither_side() -> None:
 def test_a_profile_survives_being_written_and_read() -> None:
     profile = load_profile("smoke")
     assert Profile.model_validate_json(profile.model_dump_json()) == profile
+
+
+def test_every_field_of_a_stage_is_read_by_some_code() -> None:
+    code = "\n".join(
+        path.read_text()
+        for folder in ("src/finecap", "dagster_project")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "config.py"
+    )
+    stages = [s for s in vars(config).values() if isinstance(s, type) and issubclass(s, Stage)]
+    unread = [
+        f"{stage.__name__}.{field}"
+        for stage in stages
+        for field in stage.model_fields
+        if not re.search(rf"\.{field}\b", code)
+    ]
+    assert len(stages) > len(Profile.model_fields) / 2
+    assert not unread

@@ -23,6 +23,10 @@ from finecap.models.grammar import GrammarHead, RecurrentTower
 
 T = TypeVar("T")
 
+_PIXELS_AT_ONCE = 4 * 224 * 224
+"""Of a pass without gradient on a CPU: its activations then stay in the processor's cache
+(MobileNetV2 at 224 px, per image: 64 at once 34 ms, 4 at once 13 ms)."""
+
 
 class ClipEncoder(nn.Module):
     """Images and texts to unit vectors of one space.
@@ -66,10 +70,20 @@ class ClipEncoder(nn.Module):
         mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in towers.normalisation(self.config))
         return (torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
 
+    @property
+    def images_at_once(self) -> int:
+        """How many images a CPU takes fastest in a pass without gradient."""
+        return max(1, _PIXELS_AT_ONCE // self.config.image_size**2)
+
     def image_forward(self, pixel_values: Tensor) -> towers.ImageOutput:
         """Grid (B, P, C) and unit-length features (B, D) of one pass."""
-        seen = towers.image_forward(self.model, pixel_values)
-        return towers.ImageOutput(seen.grid, F.normalize(seen.features.float(), dim=-1))
+        is_split = not torch.is_grad_enabled() and not pixel_values.is_cuda
+        parts = pixel_values.split(self.images_at_once) if is_split else (pixel_values,)
+        seen = [towers.image_forward(self.model, part) for part in parts]
+        features = torch.cat([output.features for output in seen])
+        return towers.ImageOutput(
+            torch.cat([output.grid for output in seen]), F.normalize(features.float(), dim=-1)
+        )
 
     def grid_features(self, pixel_values: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, P, C)."""

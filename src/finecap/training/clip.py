@@ -165,17 +165,18 @@ class _Images:
         )
 
     @torch.no_grad()
-    def _trunk_features(self, log: Log, batch_size: int = 64) -> Tensor:
+    def _trunk_features(self, log: Log) -> Tensor:
         """Pooled trunk features of every image, (N, C)."""
         visual = cast(Any, self.encoder.model).visual
         if not hasattr(visual, "trunk"):
             raise ValueError("`image_trainable: false` needs `image_tower: timm` with a checkpoint")
         pooled: list[Tensor] = []
-        for start in range(0, len(self.pixels), batch_size):
-            rows = np.asarray(self.pixels[start : start + batch_size])
+        size = self.encoder.images_at_once
+        for start in range(0, len(self.pixels), size):
+            rows = np.asarray(self.pixels[start : start + size])
             cells = visual.trunk.forward_features(self.encoder.pixel_values(rows))
             pooled.append(visual.trunk.forward_head(cells))
-            if start // batch_size % 20 == 0:
+            if start // size % 250 == 0:
                 log(f"frozen trunk {start}/{len(self.pixels)}")
         return torch.cat(pooled)
 

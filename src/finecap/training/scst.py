@@ -35,6 +35,8 @@ from finecap.rewards import Reward, RewardBatch
 from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.mle import greedy_captions, train_and_val
 
+_PART = 3  # samples per image that are scored at once
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -138,29 +140,48 @@ class SelfCriticalStep:
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
         advantage = sampled_reward - baseline  # r(w^s) - b   (B, K)
-        mask = through_eos(sampled, EOS)
-        logits = self._logits(self.policy, grid, sampled)  # (B, K, T, V)
-        log_probs = (logits / config.temperature).log_softmax(-1)
-        log_probs = log_probs.gather(-1, sampled[..., None]).squeeze(-1)  # (B, K, T)
-        # PAD after the EOS has log p = -inf; it is masked, and 0 * -inf must not become NaN.
-        log_probs = log_probs.masked_fill(~mask, 0.0)
-        loss = self_critical_loss(log_probs, advantage, mask)
+        loss, kl = self._loss(grid, *shortest_first(sampled, advantage))
         if config.kl_weight:
-            with torch.no_grad():
-                anchor = self._logits(self.reference, grid, sampled)
-            kl = kl_to_reference(logits, anchor, mask)
             loss = loss + config.kl_weight * kl
             terms["kl"] = kl.item()
         terms |= {
             "reward": sampled_reward.mean().item(),
-            "length": mask.sum(-1).float().mean().item(),
+            "length": through_eos(sampled, EOS).sum(-1).float().mean().item(),
         }
         return loss, terms
+
+    def _loss(self, grid: Tensor, sampled: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
+        """Self-critical loss, and KL to the reference (0 where it has no weight), both ().
+
+        Captions are scored in parts of like length, each cut to its longest: padding is no work.
+        """
+        K, words = sampled.shape[1], through_eos(sampled, EOS).sum()
+        loss, kl = torch.zeros(()), torch.zeros(())
+        for padded, share in zip(sampled.split(_PART, 1), advantage.split(_PART, 1), strict=True):
+            part = padded[..., : int(through_eos(padded, EOS).sum(-1).max())]  # (B, k, t)
+            mask = through_eos(part, EOS)
+            logits = self._logits(self.policy, grid, part)  # (B, k, t, V)
+            log_probs = (logits / self.config.temperature).log_softmax(-1)
+            log_probs = log_probs.gather(-1, part[..., None]).squeeze(-1)  # (B, k, t)
+            # PAD after the EOS has log p = -inf; it is masked, and 0 * -inf must not become NaN.
+            log_probs = log_probs.masked_fill(~mask, 0.0)
+            loss = loss + part.shape[1] / K * self_critical_loss(log_probs, share, mask)
+            if self.config.kl_weight:
+                with torch.no_grad():
+                    anchor = self._logits(self.reference, grid, part)
+                kl = kl + mask.sum() / words * kl_to_reference(logits, anchor, mask)
+        return loss, kl
 
     def _logits(self, captioner: Captioner, grid: Tensor, sampled: Tensor) -> Tensor:
         """Logits (B, K, T, V) of the sampled tokens' distribution."""
         inputs = torch.cat([torch.full_like(sampled[..., :1], BOS), sampled[..., :-1]], -1)
         return captioner.teacher_forced(grid, inputs)
+
+
+def shortest_first(sampled: Tensor, advantage: Tensor) -> tuple[Tensor, Tensor]:
+    """The samples (B, K, T) of each image by length, and their advantage (B, K) with them."""
+    order = through_eos(sampled, EOS).sum(-1).argsort(-1)  # (B, K)
+    return sampled.gather(1, order[..., None].expand_as(sampled)), advantage.gather(1, order)
 
 
 class Selection:

@@ -8,7 +8,7 @@ import torch
 
 from finecap.config import ClipConfig
 from finecap.data.tokenizer import WordTokenizer
-from finecap.models import towers
+from finecap.models import clip, towers
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.folder import ModelFolderError
 
@@ -40,6 +40,19 @@ def test_one_pass_gives_the_grid_and_open_clips_own_features(kind: str) -> None:
         reference = encoder.model.encode_image(pixel_values, normalize=True)  # type: ignore[operator]
     torch.testing.assert_close(seen.features, reference)
     assert tuple(seen.grid.shape) == (2, *GRIDS[kind])
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_a_pass_in_parts_equals_a_whole_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = build(TOWERS[kind])
+    pixel_values = torch.stack([encoder.preprocess(image(i)) for i in range(5)])
+    whole = encoder.image_forward(pixel_values)  # with gradient: never in parts
+    monkeypatch.setattr(clip, "_PIXELS_AT_ONCE", 2 * encoder.config.image_size**2)
+    assert encoder.images_at_once == 2
+    with torch.no_grad():
+        parts = encoder.image_forward(pixel_values)
+    torch.testing.assert_close(parts.grid, whole.grid.detach(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(parts.features, whole.features.detach())
 
 
 def test_cutting_the_context_changes_no_text_feature() -> None:

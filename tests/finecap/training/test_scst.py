@@ -5,13 +5,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from finecap.config import ScstConfig
+from finecap.data.tokenizer import EOS, PAD
 from finecap.metrics.cider import CiderD
 from finecap.models.captioner import load_captioner
 from finecap.models.clip import load_encoder
 from finecap.models.features import open_features
 from finecap.rewards import Reward, RewardBatch
+from finecap.training import scst
 from finecap.training.mle import greedy_captions
 from finecap.training.scst import train_scst, weights_at
 
@@ -103,6 +106,26 @@ def test_kl_is_positive_and_logged_where_it_is_weighed(
     run = Run(tiny, tmp_path, kl_weight=0.1)
     assert run.metrics["kl"] > 0
     assert all("kl" in line for line in run.steps)
+
+
+def test_scoring_in_parts_of_like_length_changes_nothing(
+    tiny: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for part in (1, 2, 5):
+        monkeypatch.setattr(scst, "_PART", part)
+        found.append(Run(tiny, tiny.new(), steps=1, samples_per_image=5, kl_weight=0.5).metrics)
+    for name in ("loss", "kl", "grad_norm"):
+        assert found[0][name] == pytest.approx(found[2][name], rel=1e-4)
+        assert found[1][name] == pytest.approx(found[2][name], rel=1e-4)
+
+
+def test_the_shortest_sample_of_each_image_comes_first() -> None:
+    sampled = torch.tensor([[[5, 6, 7], [5, EOS, PAD]], [[EOS, PAD, PAD], [5, 6, EOS]]])
+    advantage = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    ordered, along = scst.shortest_first(sampled, advantage)
+    assert ordered.tolist() == [[[5, EOS, PAD], [5, 6, 7]], [[EOS, PAD, PAD], [5, 6, EOS]]]
+    assert along.tolist() == [[2.0, 1.0], [3.0, 4.0]]
 
 
 def test_without_weight_no_kl_is_computed(tiny: SimpleNamespace, tmp_path: Path) -> None:
