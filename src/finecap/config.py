@@ -185,7 +185,8 @@ class ScstConfig(Stage):
     """Self-critical sequence training; `weights` says what the reward is made of."""
 
     weights: dict[str, float] = Field(
-        default={"clip_s": 1.0}, description="reward terms by name: clip_s, grammar, cider"
+        default={"clip_s": 1.0},
+        description="reward terms by name: clip_s, grammar, grammar_log, cider",
     )
     start_weights: dict[str, float] = Field(
         default={},

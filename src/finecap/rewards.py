@@ -1,8 +1,12 @@
 """What a sampled caption earns: weighted terms by name, each a score of (image, caption).
 
-    clip_s    w * max(cos(image, caption), 0), w = 2.5, prompt included (Hessel et al. 2021)
-    grammar   g(c) in [0, 1], the grammar network on the same text encoder
-    cider     CIDEr-D against the image's references, document frequencies from train
+    clip_s        w * max(cos(image, caption), 0), w = 2.5, prompt included (Hessel et al. 2021)
+    grammar       g(c) in [0, 1], the grammar network on the same text encoder
+    grammar_log   1 + max(log g(c), -M) / M in [0, 1], M = 60
+    cider         CIDEr-D against the image's references, document frequencies from train
+
+`grammar` alone is flat where a policy has lost the language: g is 0 for every word salad (log g is
+-60 to -20), so that no sample beats another and nothing leads back. `grammar_log` ranks them.
 
 Captions that occur twice in a batch are encoded once. The image tower is frozen in every encoder a
 reward uses, so images come as cached vectors.
@@ -18,7 +22,8 @@ from finecap.metrics.cider import CiderD
 from finecap.metrics.clipscore import clip_s
 from finecap.models.clip import ClipEncoder
 
-TERMS = ("clip_s", "grammar", "cider")
+TERMS = ("clip_s", "grammar", "grammar_log", "cider")
+_FLOOR = 60.0  # M, nats: below the worst that policies said (95 % above -58)
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Reward:
         unknown = set(weights) - set(TERMS)
         if unknown or not weights:
             raise ValueError(f"reward terms {sorted(weights)}: expected some of {', '.join(TERMS)}")
-        if "grammar" in weights and encoder.head is None:
+        if {"grammar", "grammar_log"} & set(weights) and encoder.head is None:
             raise ValueError("the reward asks for `grammar`, but its encoder has no grammar head")
         if "cider" in weights and cider is None:
             raise ValueError("the reward asks for `cider`, but no document frequencies were given")
@@ -77,5 +82,8 @@ class Reward:
         back = torch.tensor([index[caption] for caption in flat])
         if name == "grammar":
             return self.encoder.grammar_scores(distinct)[back]
+        if name == "grammar_log":
+            log_g = self.encoder.grammar_log_scores(distinct)
+            return (1 + log_g.clamp(min=-_FLOOR) / _FLOOR)[back]
         text_features = self.encoder.encode_texts(distinct)[back]  # (distinct, D) -> (B * K, D)
         return clip_s(batch.vectors.repeat_interleave(K, 0), text_features)

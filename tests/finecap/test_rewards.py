@@ -1,5 +1,6 @@
 """Rewards: each term is what its metric says, weights add up, twins are encoded once."""
 
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -85,8 +86,25 @@ def test_grammar_is_scored_with_the_prompt_it_is_trained_with(encoder: ClipEncod
     torch.testing.assert_close(encoder.grammar_scores(["a cat"]), with_prompt.detach())
 
 
+def test_grammar_log_ranks_what_the_grammar_score_rounds_to_zero(
+    encoder: ClipEncoder, batch: RewardBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = {"a red boat": 0.0, "a cat": -30.0, "a cat at night": -45.0, "boat": -200.0}
+
+    def fixed(tokens: Tensor) -> Tensor:
+        texts = (encoder.tokenizer.decode(row.tolist()) for row in tokens)
+        return torch.tensor([logits[text.removeprefix("a photo depicts ")] for text in texts])
+
+    monkeypatch.setattr(encoder, "grammar_logits", fixed)
+    rewards, _ = Reward({"grammar_log": 1.0}, encoder)(batch)
+    half = 1 - math.log(2) / 60
+    torch.testing.assert_close(rewards, torch.tensor([[half, 0.5, 0.5], [0.5, 0.25, 0.0]]))
+    plain, _ = Reward({"grammar": 1.0}, encoder)(batch)
+    torch.testing.assert_close(plain, torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+
+
 def test_an_unknown_term_is_refused(encoder: ClipEncoder) -> None:
-    with pytest.raises(ValueError, match="expected some of clip_s, grammar, cider"):
+    with pytest.raises(ValueError, match="expected some of clip_s, grammar, grammar_log, cider"):
         Reward({"beauty": 1.0}, encoder)
 
 

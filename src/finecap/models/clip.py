@@ -134,11 +134,15 @@ class ClipEncoder(nn.Module):
         ]
         return torch.cat(parts) if parts else torch.empty(0, self.dim)
 
-    @torch.no_grad()
     def grammar_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
         """g(c) in [0, 1] of each text, (N,)."""
+        return self.grammar_log_scores(texts, batch_size=batch_size).exp()
+
+    @torch.no_grad()
+    def grammar_log_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
+        """Log g(c) <= 0 of each text, (N,): it tells apart what g rounds to 0."""
         parts = [
-            self.grammar_logits(self.tokenize(chunk)).sigmoid()
+            F.logsigmoid(self.grammar_logits(self.tokenize(chunk)))
             for chunk in _chunks(texts, batch_size)
         ]
         return torch.cat(parts) if parts else torch.empty(0)
