@@ -190,7 +190,7 @@ class ScstConfig(Stage):
     )
     start_weights: dict[str, float] = Field(
         default={},
-        description="terms that begin at another weight and reach `weights` linearly at the end",
+        description="terms that begin at another weight; quadratic growth to `weights` at the end",
     )
     samples_per_image: int = Field(default=5, ge=2, description="K")
     baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"

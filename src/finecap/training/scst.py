@@ -95,9 +95,10 @@ def weights_at(step: int, config: ScstConfig) -> dict[str, float]:
     """The reward's weights at a step, counted from 0.
 
     A grammar term at full weight from the start keeps the policy from what it must first say badly:
-    its first captions with a background are ungrammatical, and it never comes to say any.
+    its first captions with a background are ungrammatical, and it never comes to say any. Growth is
+    quadratic: slow while details are found, fast once they are to be put into sentences.
     """
-    done = min(1.0, step / max(1, config.steps - 1))
+    done = min(1.0, step / max(1, config.steps - 1)) ** 2
     start = config.weights | config.start_weights
     return {k: (1 - done) * start[k] + done * weight for k, weight in config.weights.items()}
 

@@ -154,7 +154,7 @@ def test_data_without_val_is_refused(tiny: SimpleNamespace, tmp_path: Path) -> N
         Run(without, tmp_path)
 
 
-def test_a_weight_grows_linearly_from_its_start_to_its_own() -> None:
+def test_a_weight_grows_quadratically_from_its_start_to_its_own() -> None:
     config = TINY.model_copy(
         update={
             "steps": 5,
@@ -163,7 +163,7 @@ def test_a_weight_grows_linearly_from_its_start_to_its_own() -> None:
         }
     )
     grown = [weights_at(step, config)["grammar"] for step in range(5)]
-    assert grown == pytest.approx([0.5, 0.75, 1.0, 1.25, 1.5])
+    assert grown == pytest.approx([0.5, 0.5625, 0.75, 1.0625, 1.5])
     assert all(weights_at(step, config)["clip_s"] == 1.0 for step in range(5))
 
 
