@@ -60,11 +60,16 @@ def captioned(folder: Path, captions: Sequence[tuple[str, Mapping[str, str]]]) -
 
 
 def thumbnail(path: Path) -> str:
-    """The image in small, inline."""
-    from PIL import Image
+    """The image in small, inline; a note where it cannot be opened.
 
-    with Image.open(path) as image:
-        small = image.convert("RGB")
+    Samples are shown before validation says which images are broken, and why.
+    """
+    from finecap.data.transforms import ImageError, load_image
+
+    try:
+        small = load_image(path)
+    except (FileNotFoundError, ImageError):
+        return f"({path.name} does not open)"
     small.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=80)

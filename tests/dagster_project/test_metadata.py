@@ -40,3 +40,13 @@ def test_samples_stand_beside_small_inline_images(tmp_path: Path):
     text = metadata.captioned(tmp_path, [("1.png", {"caption": "a boat"})])
     assert "data:image/jpeg;base64," in text
     assert "| a boat |" in text
+
+
+def test_a_sample_that_does_not_open_is_said_to_be_so(tmp_path: Path):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG no image")
+    rows = [("broken.png", {"caption": "a cat"}), ("missing.png", {"caption": "a dog"})]
+    shown = metadata.captioned(tmp_path, rows).splitlines()
+    assert shown[2:] == [
+        "| (broken.png does not open) | a cat |",
+        "| (missing.png does not open) | a dog |",
+    ]
