@@ -1,7 +1,9 @@
 """Group `data`: the data set at the version its pointer names, and the verdict on it."""
 
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +17,8 @@ from finecap.config import DataConfig, Profile, ValidationConfig
 from finecap.log import Log
 
 GROUP = "data"
+REJECTED = "rejected_data"
+"""Folder of reports, with the rows that fail and their pictures, of the last data refused."""
 
 
 def dataset(profile: Profile) -> dg.AssetsDefinition:
@@ -57,7 +61,8 @@ def validated_dataset(profile: Profile) -> dg.AssetsDefinition:
         from finecap.data.expectations import validate
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
-            verdict = validate(dataset.path, settings(config, ValidationConfig), folder, log)
+            with _kept_on_failure(folder, stages.home.reports / REJECTED):
+                verdict = validate(dataset.path, settings(config, ValidationConfig), folder, log)
             return {
                 "records": verdict.n_records,
                 "quarantined": verdict.n_quarantined,
@@ -67,3 +72,16 @@ def validated_dataset(profile: Profile) -> dg.AssetsDefinition:
         return stages.run(context, config, [dataset], work, details=shown.validation)
 
     return validated_dataset
+
+
+@contextmanager
+def _kept_on_failure(folder: Path, rejected: Path) -> Iterator[None]:
+    """Keep what a failed validation wrote and its message names; `folder` goes with the stage."""
+    from finecap.data.expectations import ValidationFailed
+
+    try:
+        yield
+    except ValidationFailed as failure:
+        shutil.rmtree(rejected, ignore_errors=True)
+        shutil.copytree(folder, rejected)
+        raise ValidationFailed(str(failure).replace(str(folder), str(rejected))) from None
