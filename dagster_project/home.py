@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_PROFILE = "scenes"
+MODEL_TRAINING = "workflowType=machine_learning"
+"""What an MLflow address asks for; without it a new browser is shown traces of chat agents."""
 
 
 class HomeError(RuntimeError):

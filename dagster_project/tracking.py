@@ -34,6 +34,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+from dagster_project.home import MODEL_TRAINING
 from mlflow import MlflowClient
 
 # Read when it is first needed; a bar per file copied would drown the pipeline's own lines.
@@ -218,7 +219,8 @@ class Tracker:
     def page(self, run_id: str) -> str:
         """Address of a run in the MLflow UI that `make up` opens."""
         port = os.environ.get("FINECAP_MLFLOW_PORT", "5000")
-        return f"http://localhost:{port}/#/experiments/{self._experiment_id()}/runs/{run_id}"
+        place = f"experiments/{self._experiment_id()}/runs/{run_id}?{MODEL_TRAINING}"
+        return f"http://localhost:{port}/#/{place}"
 
     def _experiment_id(self) -> str:
         """The profile's experiment, created on first use."""

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dagster_project.home import Home, home_of, profile_in
+from dagster_project.home import MODEL_TRAINING, Home, home_of, profile_in
 from dagster_project.run import prepare
 from finecap.config import load_profile
 
@@ -30,7 +30,7 @@ def main() -> int:
     sys.stdout.write(
         f"profile {profile.name}, state in {home.path}\n"
         f"Dagster  http://localhost:{dagster_port}\n"
-        f"MLflow   http://localhost:{mlflow_port}\n"
+        f"MLflow   http://localhost:{mlflow_port}/#/experiments?{MODEL_TRAINING}\n"
         "Ctrl-C stops both\n"
     )
     sys.stdout.flush()

@@ -164,3 +164,10 @@ def test_mlflow_folder_does_not_shadow_the_package():
     assert not (root / "mlflow" / "__init__.py").exists()
     assert "site-packages" in str(mlflow.__file__)
     assert sys.modules["mlflow"].__file__ == mlflow.__file__
+
+
+def test_a_runs_page_opens_among_training_runs(home: Home):
+    tracker = Tracker(home.mlflow, "finecap-test", "run")
+    address = tracker.page("abc")
+    assert address.startswith("http://localhost:5000/#/experiments/")
+    assert address.endswith("/runs/abc?workflowType=machine_learning")
