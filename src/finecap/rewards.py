@@ -22,7 +22,8 @@ from finecap.metrics.cider import CiderD
 from finecap.metrics.clipscore import clip_s
 from finecap.models.clip import ClipEncoder
 
-TERMS = ("clip_s", "grammar", "grammar_log", "cider")
+GRAMMAR_TERMS = ("grammar", "grammar_log")
+TERMS = ("clip_s", *GRAMMAR_TERMS, "cider")
 _FLOOR = 60.0  # M, nats: below the worst that policies said (95 % above -58)
 
 
@@ -53,8 +54,11 @@ class Reward:
         unknown = set(weights) - set(TERMS)
         if unknown or not weights:
             raise ValueError(f"reward terms {sorted(weights)}: expected some of {', '.join(TERMS)}")
-        if {"grammar", "grammar_log"} & set(weights) and encoder.head is None:
-            raise ValueError("the reward asks for `grammar`, but its encoder has no grammar head")
+        grammar = [name for name in GRAMMAR_TERMS if name in weights]
+        if grammar and encoder.head is None:
+            raise ValueError(
+                f"the reward asks for `{grammar[0]}`, but its encoder has no grammar head"
+            )
         if "cider" in weights and cider is None:
             raise ValueError("the reward asks for `cider`, but no document frequencies were given")
         self.weights, self.encoder, self.cider = dict(weights), encoder, cider
@@ -67,23 +71,23 @@ class Reward:
         weights = self.weights if weights is None else weights
         B, K = len(batch.captions), len(batch.captions[0])
         flat = [caption for image in batch.captions for caption in image]
-        scores = {name: self._term(name, flat, batch, K).view(B, K) for name in self.weights}
-        total = torch.stack([weights[name] * score for name, score in scores.items()]).sum(0)
-        return total, {name: float(score.mean()) for name, score in scores.items()}
+        scores = {n: score.view(B, K) for n, score in self._terms(flat, batch, K).items()}
+        total = torch.stack([weights[name] * scores[name] for name in self.weights]).sum(0)
+        return total, {name: float(scores[name].mean()) for name in self.weights}
 
-    def _term(self, name: str, flat: list[str], batch: RewardBatch, K: int) -> Tensor:
-        """One term of every caption, (B * K,)."""
-        if name == "cider":
-            assert self.cider is not None  # noqa: S101 checked at construction
+    def _terms(self, flat: list[str], batch: RewardBatch, K: int) -> dict[str, Tensor]:
+        """Each term of every caption, (B * K,)."""
+        terms: dict[str, Tensor] = {}
+        if self.cider is not None and "cider" in self.weights:
             references = [refs for refs in batch.references for _ in range(K)]
-            return torch.from_numpy(self.cider.scores(flat, references)).float()
+            terms["cider"] = torch.from_numpy(self.cider.scores(flat, references)).float()
         distinct = sorted(set(flat))
         index = {caption: i for i, caption in enumerate(distinct)}
-        back = torch.tensor([index[caption] for caption in flat])
-        if name == "grammar":
-            return self.encoder.grammar_scores(distinct)[back]
-        if name == "grammar_log":
-            log_g = self.encoder.grammar_log_scores(distinct)
-            return (1 + log_g.clamp(min=-_FLOOR) / _FLOOR)[back]
-        text_features = self.encoder.encode_texts(distinct)[back]  # (distinct, D) -> (B * K, D)
-        return clip_s(batch.vectors.repeat_interleave(K, 0), text_features)
+        back = torch.tensor([index[caption] for caption in flat])  # (distinct, ..) -> (B * K, ..)
+        if set(GRAMMAR_TERMS) & set(self.weights):
+            log_g = self.encoder.grammar_log_scores(distinct)[back]  # one pass for both
+            terms |= {"grammar": log_g.exp(), "grammar_log": 1 + log_g.clamp(min=-_FLOOR) / _FLOOR}
+        if "clip_s" in self.weights:
+            text_features = self.encoder.encode_texts(distinct)[back]
+            terms["clip_s"] = clip_s(batch.vectors.repeat_interleave(K, 0), text_features)
+        return terms

@@ -45,9 +45,7 @@ class Corpus:
     openings: tuple[tuple[Gram, Gram], ...]  # of chunks that end in a noun: the link, the rest
     opening_weights: list[int] = field(repr=False)  # cumulative
     noun_articles: dict[str, Counter[str]]  # by last word of a chunk: its article, "" for none
-    noun_prepositions: dict[
-        str, Counter[str]
-    ]  # by last word of a chunk: what the chunk begins with
+    noun_prepositions: dict[str, Counter[str]]  # by last word of a chunk: what it begins with
     doubled: frozenset[tuple[str, ...]]  # phrases that some correct caption says twice
     twice: frozenset[str]  # words that some correct caption has twice
     vocabulary: tuple[str, ...]
@@ -165,9 +163,10 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
     chunks = [chunked(sentence) for sentence in sentences]
     distinct = tuple(sorted({chunk for line in chunks for chunk in line if len(chunk) > 1}))
     leading = single_words("prepositions")
-    alone = Counter(link[0] for line in chunks for c in line if len(link := _split_link(c)[0]) == 1)
+    parts = [_split_link(chunk) for line in chunks for chunk in line]
+    alone = Counter(link[0] for link, _ in parts if len(link) == 1)
     frames = _frames(sentences)
-    openings = _openings(chunks)
+    openings = _openings(parts)
     after: Counter[str] = Counter()
     for (following, _), preceding in frames.items():
         after[following] += preceding.total()
@@ -181,8 +180,8 @@ def read_corpus(captions: Iterable[str]) -> Corpus:
         chunks=distinct,
         openings=tuple(openings),
         opening_weights=list(accumulate(openings.values())),
-        noun_articles=_noun_articles(chunks),
-        noun_prepositions=_noun_prepositions(chunks),
+        noun_articles=_noun_articles(parts),
+        noun_prepositions=_noun_prepositions(parts),
         doubled=frozenset(c for line in chunks for c, n in Counter(line).items() if n > 1),
         twice=frozenset(w for s in sentences for w, n in Counter(s).items() if n > 1),
         vocabulary=vocabulary,
@@ -204,38 +203,33 @@ def _article(phrase: Sequence[str]) -> str | None:
     return None if phrase[0] in single_words("determiners") else ""
 
 
-def _openings(chunks: Iterable[Sequence[Gram]]) -> dict[tuple[Gram, Gram], int]:
+def _openings(parts: Iterable[tuple[Gram, Gram]]) -> dict[tuple[Gram, Gram], int]:
     """How often each link and what follows it, but for the last word, begins a chunk."""
-    counts: Counter[tuple[Gram, Gram]] = Counter()
-    for line in chunks:
-        for chunk in line:
-            link, phrase = _split_link(chunk)
-            if link and phrase and len(chunk) <= OPENING_WORDS + 1:
-                counts[link, phrase[:-1]] += 1
+    counts = Counter(
+        (link, phrase[:-1])
+        for link, phrase in parts
+        if link and phrase and len(link) + len(phrase) <= OPENING_WORDS + 1
+    )
     return dict(sorted(counts.items()))
 
 
-def _noun_articles(chunks: Iterable[Sequence[Gram]]) -> dict[str, Counter[str]]:
+def _noun_articles(parts: Iterable[tuple[Gram, Gram]]) -> dict[str, Counter[str]]:
     """By last word of a chunk: how often it had which article."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for line in chunks:
-        for chunk in line:
-            _, phrase = _split_link(chunk)
-            article = _article(phrase) if phrase else None
-            if article is not None:
-                counts[phrase[-1]][article] += 1
+    for _, phrase in parts:
+        article = _article(phrase) if phrase else None
+        if article is not None:
+            counts[phrase[-1]][article] += 1
     return dict(counts)
 
 
-def _noun_prepositions(chunks: Iterable[Sequence[Gram]]) -> dict[str, Counter[str]]:
+def _noun_prepositions(parts: Iterable[tuple[Gram, Gram]]) -> dict[str, Counter[str]]:
     """By last word of a chunk: how often the chunk began with which preposition (its last word)."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     prepositions = single_words("prepositions")
-    for line in chunks:
-        for chunk in line:
-            link, phrase = _split_link(chunk)
-            if link and phrase and link[-1] in prepositions:
-                counts[phrase[-1]][link[-1]] += 1
+    for link, phrase in parts:
+        if link and phrase and link[-1] in prepositions:
+            counts[phrase[-1]][link[-1]] += 1
     return dict(counts)
 
 

@@ -7,8 +7,9 @@ scored is the policy that spoke. The checkpoint kept is the best on val by the a
 among those within the fluency guard; the judge is never asked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,8 @@ def train_scst(
     selection.look(0, destination, log)
     metrics: dict[str, float] = {}
     for batch in _batches(train, seen, config):
-        metrics = loop.step(step.objective, batch)
+        weights = weights_at(loop.step_count, config)
+        metrics = loop.step(partial(step.objective, weights=weights), batch)
         if loop.step_count % config.val_every == 0 or loop.step_count == config.steps:
             selection.look(loop.step_count, destination, log)
     return metrics | {"val_reward": selection.best, "val_step": selection.best_step}
@@ -117,10 +119,11 @@ class SelfCriticalStep:
         self.policy, self.reference, self.reward = policy.eval(), reference.eval(), reward
         self.features, self.config = features, config
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.taken = 0  # steps
 
-    def objective(self, batch: _Batch) -> tuple[Tensor, dict[str, float]]:
-        """Self-critical loss of B images, and what is worth watching."""
+    def objective(
+        self, batch: _Batch, weights: Mapping[str, float]
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Self-critical loss of B images under the reward's `weights`, and what is worth seeing."""
         config, K = self.config, self.config.samples_per_image
         with_greedy = config.baseline == "greedy"
         grid = self.features.grid_of(batch.positions)  # (B, P, C)
@@ -135,8 +138,6 @@ class SelfCriticalStep:
         )  # (B, [greedy +] K, T)
         captions = to_captions(self.policy, drawn)
         vectors = self.features.vectors_of(batch.positions)
-        weights = weights_at(self.taken, config)
-        self.taken += 1
         rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references), weights)
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
