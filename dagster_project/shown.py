@@ -70,13 +70,14 @@ def captioner(
 ) -> dict[str, str]:
     """Greedy captions of some val images beside a reference."""
     from finecap.models.captioner import load_captioner
-    from finecap.models.decoding import caption_grids
+    from finecap.models.decoding import caption_inputs
     from finecap.models.features import open_features
 
     chosen = spread([r for r in records if r.split == "val"])
     seen = open_features(features)
-    grid = seen.grid_of(seen.positions([r.image for r in chosen]))
-    captions = caption_grids(load_captioner(folder), grid, max_tokens)
+    model = load_captioner(folder)
+    inputs = seen.inputs_of(model, seen.positions([r.image for r in chosen]))
+    captions = caption_inputs(model, inputs, max_tokens)
     rows = [
         (r.image, {"generated": c, "reference": r.captions[0]})
         for r, c in zip(chosen, captions, strict=True)

@@ -155,6 +155,9 @@ class FeaturesConfig(Stage):
     part: str = Field(
         default="captioner", description="train images kept; empty: all. val, test: always"
     )
+    pixel_size: int = Field(
+        default=0, ge=0, description="of pixels kept for captioners that read images; 0: none"
+    )
     batch_size: int = Field(default=256, ge=1)
     threads: int = Field(default=1, ge=0)
 
@@ -172,6 +175,7 @@ class MleConfig(Stage):
     min_word_count: int = Field(default=1, ge=1)
     epochs: int = Field(default=4, ge=1)
     batch_size: int = Field(default=64, ge=1, description="images; all their captions are read")
+    accumulate: int = Field(default=1, ge=1, description="parts a batch is taken in: memory")
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, le=0.5)
@@ -201,6 +205,7 @@ class ScstConfig(Stage):
     max_tokens: int = Field(default=28, ge=2, description="words and EOS")
     steps: int = Field(default=100, ge=1)
     batch_size: int = Field(default=128, ge=1, description="images a step")
+    accumulate: int = Field(default=1, ge=1, description="parts a batch is taken in: memory")
     lr: float = Field(default=5e-4, gt=0)
     warmup_steps: int = Field(default=5, ge=0)
     grad_clip: float = Field(default=1.0, gt=0, description="norm")
@@ -213,6 +218,14 @@ class ScstConfig(Stage):
         ge=0,
         le=1,
         description="a checkpoint whose val captions repeat more is not chosen",
+    )
+    max_bad_endings: float = Field(
+        default=1.0, ge=0, le=1, description="nor one of which more end in `a`, `of` and the like"
+    )
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="looks at val without gain that end the run; 0: none do",
     )
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)

@@ -124,6 +124,28 @@ def self_critical_loss(log_probs: Tensor, advantage: Tensor, mask: Tensor) -> Te
     return -(advantage.detach() * caption_log_probs).mean()
 
 
+def token_log_probs(logits: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+    """Log p of each token that counts, 0 for the others: log p(w^s) of Rennie et al. 2017.
+
+    One log-softmax is kept for the backward pass, and nothing else of the vocabulary's size. PAD
+    after the EOS has log p = -inf; it is masked before it can turn into NaN.
+
+    Args:
+        logits: (..., T, V), -inf for tokens that may not be chosen.
+        tokens: (..., T), integer.
+        mask: (..., T), True = counts.
+
+    Returns:
+        (..., T), <= 0.
+    """
+    ignored = -100
+    targets = tokens.masked_fill(~mask, ignored)
+    losses = F.cross_entropy(
+        logits.flatten(0, -2), targets.flatten(), ignore_index=ignored, reduction="none"
+    )
+    return -losses.view_as(tokens)
+
+
 def kl_to_reference(logits: Tensor, reference_logits: Tensor, mask: Tensor) -> Tensor:
     """KL(policy || reference) per chosen token, exact over the vocabulary.
 
@@ -133,14 +155,14 @@ def kl_to_reference(logits: Tensor, reference_logits: Tensor, mask: Tensor) -> T
         mask: (..., T), True = counts.
 
     Returns:
-        (), mean over the tokens that count.
+        (), mean over captions of the mean over a caption's tokens that count.
     """
     log_p = F.log_softmax(logits, -1)
     log_q = F.log_softmax(reference_logits, -1)
     # Words masked out of the softmax have p = 0 and log p = -inf on both sides: they add nothing.
     difference = torch.where(log_p.isinf(), torch.zeros_like(log_p), log_p - log_q)
     kl = (log_p.exp() * difference).sum(-1)  # (..., T, V) -> (..., T)
-    return (kl * mask).sum() / mask.sum().clamp(min=1)
+    return ((kl * mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
 
 
 def _check(first: Tensor, rank: int, *others: Tensor) -> None:

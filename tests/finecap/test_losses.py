@@ -14,6 +14,7 @@ from finecap.losses import (
     own_negative_loss,
     self_critical_loss,
     through_eos,
+    token_log_probs,
     word_loss,
     word_targets,
 )
@@ -43,12 +44,11 @@ def all_captions() -> Tensor:
     return torch.tensor(ended + cut_off)
 
 
-def token_log_probs(policy: TransformerCaptioner, grid: Tensor, tokens: Tensor) -> Tensor:
+def scored(policy: TransformerCaptioner, grid: Tensor, tokens: Tensor) -> Tensor:
     """(B, K, T) log p of each token, 0 where it does not count."""
     inputs = torch.cat([torch.full_like(tokens[..., :1], BOS), tokens[..., :-1]], -1)
-    log_probs = policy.teacher_forced(grid, inputs).log_softmax(-1)
-    log_probs = log_probs.gather(-1, tokens[..., None]).squeeze(-1)
-    return log_probs.masked_fill(~through_eos(tokens, EOS), 0.0)
+    logits = policy.teacher_forced(policy.memory(grid), inputs)
+    return token_log_probs(logits, tokens, through_eos(tokens, EOS))
 
 
 def gradient(policy: TransformerCaptioner, value: Tensor) -> Tensor:
@@ -64,7 +64,7 @@ def enumeration(policy: TransformerCaptioner) -> dict[str, Tensor]:
     tokens = all_captions()[None]  # (1, 121, 4)
     grid = torch.randn(1, 2, 3, dtype=torch.double)
     reward = torch.randn(1, tokens.shape[1], dtype=torch.double)
-    log_probs = token_log_probs(policy, grid, tokens)
+    log_probs = scored(policy, grid, tokens)
     return {"tokens": tokens, "grid": grid, "reward": reward, "log_probs": log_probs}
 
 
@@ -81,7 +81,7 @@ def test_gradient_with_greedy_baseline_equals_exact_enumeration(
     policy: TransformerCaptioner, enumeration: dict[str, Tensor]
 ) -> None:
     e = enumeration
-    greedy = decode(policy, e["grid"], MAX_TOKENS)[0, 0]
+    greedy = decode(policy, policy.memory(e["grid"]), MAX_TOKENS)[0, 0]
     padded = torch.nn.functional.pad(greedy, (0, MAX_TOKENS - len(greedy)))
     baseline = e["reward"][0, int((e["tokens"][0] == padded).all(-1).nonzero())]
     p = e["log_probs"].sum(-1).exp().detach()  # (1, 121)

@@ -45,6 +45,8 @@ def words_of(text: str) -> list[str]:
 class WordTokenizer:
     """A fixed vocabulary: ids 0-3 are `SPECIALS`, words follow, the most frequent first."""
 
+    pad, bos, eos, unk = PAD, BOS, EOS, UNK
+
     def __init__(self, words: Sequence[str]) -> None:
         """Number `words` from 4 on.
 

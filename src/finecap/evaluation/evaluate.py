@@ -34,7 +34,7 @@ from finecap.evaluation.scoring import ScoreSheet, encode_distinct
 from finecap.log import Log
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.models.decoding import caption_grids
+from finecap.models.decoding import caption_inputs
 from finecap.models.features import Features, open_features
 from finecap.models.folder import WEIGHTS
 
@@ -180,8 +180,8 @@ def _captions(bench: Bench, records: Sequence[Record]) -> list[str]:
     positions, size = _positions(bench, records), bench.config.batch_size
     captions: list[str] = []
     for start in range(0, len(positions), size):
-        grid = bench.features.grid_of(positions[start : start + size])
-        captions += caption_grids(bench.captioner, grid, bench.config.max_tokens)
+        inputs = bench.features.inputs_of(bench.captioner, positions[start : start + size])
+        captions += caption_inputs(bench.captioner, inputs, bench.config.max_tokens)
     return captions
 
 

@@ -66,6 +66,19 @@ def mean_length(captions: Sequence[str]) -> float:
     return _mean(lengths(captions))
 
 
+def distinct_n(captions: Sequence[str], n: int) -> float:
+    """Distinct n-grams over all n-grams of the captions (Li et al. 2016), in [0, 1].
+
+    0 where no caption has n words.
+    """
+    ngrams = [
+        tuple(words[start : start + n])
+        for words in map(tokenise, captions)
+        for start in range(len(words) - n + 1)
+    ]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 0.0
+
+
 def vocabulary(captions: Sequence[str]) -> int:
     """Distinct words over all captions."""
     return len({word for caption in captions for word in tokenise(caption)})

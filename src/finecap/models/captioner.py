@@ -1,58 +1,96 @@
 """What every captioner offers, whatever its architecture: the seam decoding and training use.
 
-A saved captioner is a folder: `config.json` (its `family` says which class), `model.safetensors`,
-`vocabulary.json`. Loading never falls back to random weights.
+A captioner turns images into a *memory* once, with gradient where gradient is on; drawing captions
+(`begin`, `step`) and scoring them (`teacher_forced`) both read that memory, so that neither encodes
+an image again. A saved captioner is a folder: `config.json` (its `family` says which class),
+`model.safetensors`, its tokenizer. Loading never falls back to random weights.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
-from finecap.data.tokenizer import WordTokenizer
 from finecap.models.folder import ModelFolderError, read_config
 
 
-@runtime_checkable
-class Captioner(Protocol):
-    """An image-conditioned language model over words.
+class Tokenizer(Protocol):
+    """Captions as token ids; `pad` may be the same id as `eos`, masks run through the first EOS."""
+
+    pad: int
+    bos: int
+    eos: int
+
+    def __len__(self) -> int:
+        """V, specials included."""
+        ...
+
+    def encode_batch(self, texts: Sequence[str], length: int) -> npt.NDArray[np.int64]:
+        """Ids from BOS through EOS of each text, (N, length), padded."""
+        ...
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids up to the first EOS."""
+        ...
+
+
+class DecodingState(Protocol):
+    """What a cached decode carries from token to token."""
+
+    def reorder(self, parents: Tensor) -> None:
+        """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""
+
+
+class Captioner(nn.Module, ABC):
+    """An image-conditioned language model.
 
     Tokens that may never be chosen (PAD, BOS, UNK) have logit -inf in `step` and in
     `teacher_forced` alike, so that sampling and scoring see one distribution.
+
+    Attributes:
+        tokenizer: of its captions.
+        image_size: pixels of the images it reads; None: it reads the encoder's cached grid.
     """
 
-    tokenizer: WordTokenizer
-    training: bool
+    tokenizer: Tokenizer
+    image_size: int | None = None
 
-    def begin(self, grid: Tensor, rows: int) -> Any:
-        """State of a cached decode of `rows` captions for each image of `grid` (B, P, C)."""
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(self.parameters()).device
 
+    def pixel_values(self, pixels: np.ndarray) -> Tensor:
+        """uint8 (B, H, W, 3) -> what `memory` takes, of a captioner that reads images."""
+        raise TypeError(
+            f"{type(self).__name__} reads grid features, not {tuple(pixels.shape)} pixels; "
+            "take them from the encoder it was trained with"
+        )
+
+    @abstractmethod
+    def memory(self, inputs: Tensor) -> Any:
+        """What the words attend to, of grids (B, P, C) or pixel values (B, 3, H, W)."""
+
+    @abstractmethod
+    def begin(self, memory: Any, rows: int) -> DecodingState:
+        """State of a cached decode of `rows` captions for each of B images."""
+
+    @abstractmethod
     def step(self, previous: Tensor, state: Any) -> Tensor:
         """Logits (B, rows, V) of the token after `previous` (B, rows); advances `state`."""
-        ...
 
-    def teacher_forced(self, grid: Tensor, input_ids: Tensor) -> Tensor:
+    @abstractmethod
+    def teacher_forced(self, memory: Any, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) of the token after each of `input_ids` (B, K, T)."""
-        ...
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the model into `folder`."""
-
-    def eval(self) -> Any:
-        """Switch dropout off."""
-
-    def train(self, mode: bool = True) -> Any:
-        """Switch dropout on or off."""
-
-    def parameters(self) -> Any:
-        """The trainable tensors."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """All tensors by name."""
-        ...
-
-    def load_state_dict(self, state_dict: dict[str, Tensor]) -> Any:
-        """Take over tensors by name."""
 
 
 def load_captioner(folder: Path) -> Captioner:
@@ -63,9 +101,10 @@ def load_captioner(folder: Path) -> Captioner:
     """
     from finecap.models.transformer import TransformerCaptioner
 
-    config = read_config(folder, expected={"family"})
-    if config["family"] != "transformer":
+    families = {"transformer": TransformerCaptioner.load}
+    family = read_config(folder, expected={"family"})["family"]
+    if family not in families:
         raise ModelFolderError(
-            f"{folder}: unknown captioner family {config['family']!r}, expected 'transformer'"
+            f"{folder}: unknown captioner family {family!r}, expected one of {', '.join(families)}"
         )
-    return TransformerCaptioner.load(folder)
+    return families[family](folder)

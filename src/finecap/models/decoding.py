@@ -3,25 +3,30 @@
 Gradient never flows here; self-critical training scores the drawn captions afterwards in one
 teacher-forced pass. An EOS is never forced at the length limit: a row without one is cut off, and
 says so by having none.
+
+Why sampling takes its uniform numbers as an argument: a caption then depends on its own image and
+numbers alone, so that any split of a batch over parts or processes draws the same captions.
 """
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from finecap.data.tokenizer import BOS, EOS, PAD
 from finecap.models.captioner import Captioner
 
 
 @torch.no_grad()
 def decode(
     captioner: Captioner,
-    grid: Tensor,
+    memory: Any,
     max_tokens: int,
     *,
-    samples: int = 0,
     greedy: bool = True,
+    uniforms: Tensor | None = None,
     temperature: float = 1.0,
-    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Captions of B images, greedy and sampled side by side on one set of image keys and values.
 
@@ -29,48 +34,64 @@ def decode(
 
     Args:
         captioner: the policy.
-        grid: (B, P, C), image features.
+        memory: of B images, as `captioner.memory` gives it.
         max_tokens: T, words and EOS.
-        samples: K, sampled captions per image.
         greedy: whether row 0 of each image is its greedy caption.
+        uniforms: (B, K, >= T) in (0, 1], one for each token of K sampled captions per image.
         temperature: of sampled rows.
-        generator: of sampled rows.
 
     Returns:
         (B, K + greedy, T) integer, PAD after the first EOS. T may be shorter than `max_tokens`.
     """
-    rows = samples + int(greedy)
+    K = 0 if uniforms is None else uniforms.shape[1]
+    rows = K + int(greedy)
     if rows < 1:
-        raise ValueError("nothing to decode: expected samples >= 1 or greedy=True")
-    was_training = captioner.training
-    captioner.eval()
-    state = captioner.begin(grid, rows)
-    previous = torch.full((len(grid), rows), BOS, dtype=torch.long, device=grid.device)
-    ended = torch.zeros_like(previous, dtype=torch.bool)
-    tokens: list[Tensor] = []
-    for _ in range(max_tokens):
-        logits = captioner.step(previous, state).float()  # (B, rows, V)
-        chosen = _choose(logits, greedy, temperature, generator).masked_fill(ended, PAD)
-        tokens.append(chosen)
-        ended |= chosen == EOS
-        if bool(ended.all()):
-            break
-        previous = chosen
-    captioner.train(was_training)
+        raise ValueError("nothing to decode: expected `uniforms` of K >= 1 samples or greedy=True")
+    with eval_mode(captioner):
+        state = captioner.begin(memory, rows)
+        bos, eos, pad = captioner.tokenizer.bos, captioner.tokenizer.eos, captioner.tokenizer.pad
+        previous = torch.full((len(memory), rows), bos, dtype=torch.long, device=captioner.device)
+        ended = torch.zeros_like(previous, dtype=torch.bool)
+        tokens: list[Tensor] = []
+        for t in range(max_tokens):
+            logits = captioner.step(previous, state).float()  # (B, rows, V)
+            chosen = logits[:, : int(greedy)].argmax(-1)  # (B, 0 or 1)
+            if uniforms is not None:
+                sampled = sample(logits[:, int(greedy) :] / temperature, uniforms[..., t])
+                chosen = torch.cat([chosen, sampled], dim=1)
+            previous = chosen.masked_fill(ended, pad)
+            tokens.append(previous)
+            ended |= previous == eos
+            if bool(ended.all()):
+                break
     return torch.stack(tokens, dim=-1)  # T x (B, rows) -> (B, rows, T)
 
 
-def _choose(
-    logits: Tensor, greedy: bool, temperature: float, generator: torch.Generator | None
-) -> Tensor:
-    """The next token of each row: argmax for row 0 if `greedy`, else a draw. (B, rows)."""
-    B, rows, V = logits.shape
-    first = logits[:, :1].argmax(-1) if greedy else logits.new_empty((B, 0), dtype=torch.long)
-    if rows == first.shape[1]:
-        return first
-    probs = (logits[:, first.shape[1] :] / temperature).softmax(-1)  # (B, K, V)
-    drawn = torch.multinomial(probs.reshape(-1, V), 1, generator=generator)
-    return torch.cat([first, drawn.reshape(B, -1)], dim=1)
+@contextmanager
+def eval_mode(captioner: Captioner) -> Generator[None]:
+    """Dropout off inside, the captioner's own mode again after."""
+    was_training = captioner.training
+    captioner.eval()
+    try:
+        yield
+    finally:
+        captioner.train(was_training)
+
+
+def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Tokens drawn by inverting the cumulative distribution.
+
+    Args:
+        logits: (..., V), -inf for tokens that may not be chosen.
+        uniforms: (...) in (0, 1].
+
+    Returns:
+        (...) the first token whose cumulative probability reaches the number: one of positive
+        probability, since 0 is not among the numbers.
+    """
+    cumulative = logits.softmax(-1).cumsum(-1)  # (..., V)
+    reached = uniforms[..., None].to(cumulative) * cumulative[..., -1:]
+    return torch.searchsorted(cumulative, reached).squeeze(-1)
 
 
 def to_captions(captioner: Captioner, tokens: Tensor) -> list[list[str]]:
@@ -78,7 +99,9 @@ def to_captions(captioner: Captioner, tokens: Tensor) -> list[list[str]]:
     return [[captioner.tokenizer.decode(row) for row in image] for image in tokens.tolist()]
 
 
-def caption_grids(captioner: Captioner, grid: Tensor, max_tokens: int) -> list[str]:
-    """Greedy captions of grid features (B, P, C)."""
-    tokens = decode(captioner, grid, max_tokens)
+def caption_inputs(captioner: Captioner, inputs: Tensor, max_tokens: int) -> list[str]:
+    """Greedy captions of what `captioner` reads: grids (B, P, C) or pixel values (B, 3, H, W)."""
+    with torch.no_grad(), eval_mode(captioner):
+        memory = captioner.memory(inputs.to(captioner.device))
+        tokens = decode(captioner, memory, max_tokens)
     return [rows[0] for rows in to_captions(captioner, tokens)]

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from finecap.data.transforms import ImageSource
+from finecap.data.transforms import ImageSource, load_image, to_pixels
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.models.decoding import caption_grids
+from finecap.models.decoding import caption_inputs
 
 CAPTIONER, ENCODER = "captioner", "encoder"
 
@@ -34,10 +36,17 @@ class CaptioningModel:
         captions: list[str] = []
         for start in range(0, len(images), batch_size):
             chunk = images[start : start + batch_size]
-            pixel_values = torch.stack([self.encoder.preprocess(image) for image in chunk])
-            grid = self.encoder.grid_features(pixel_values).half().float()  # as cached features are
-            captions += caption_grids(self.captioner, grid, max_tokens)
+            captions += caption_inputs(self.captioner, self._inputs(chunk), max_tokens)
         return captions
+
+    def _inputs(self, images: Sequence[ImageSource]) -> Tensor:
+        """What the captioner reads of images."""
+        size = self.captioner.image_size
+        if size is not None:
+            pixels = np.stack([to_pixels(load_image(image), size) for image in images])
+            return self.captioner.pixel_values(pixels)
+        pixel_values = torch.stack([self.encoder.preprocess(image) for image in images])
+        return self.encoder.grid_features(pixel_values).half().float()  # as cached features are
 
 
 def export_pair(captioner: Path, encoder: Path, destination: Path) -> None:

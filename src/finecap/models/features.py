@@ -17,8 +17,11 @@ from finecap.config import FeaturesConfig
 from finecap.data.records import Record
 from finecap.data.transforms import pixel_table
 from finecap.log import Log
+from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.folder import ModelFolderError
+
+PIXELS = "image_pixels.npy"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Features:
     rows: pd.DataFrame  # image, split
     grid: np.ndarray  # (N, P, C) float16, memory-mapped
     vectors: np.ndarray  # (N, D) float32, unit length
+    pixels: np.ndarray | None = None  # (N, H, W, 3) uint8, memory-mapped
 
     def positions(self, images: Sequence[str]) -> np.ndarray:
         """Row numbers of `images`.
@@ -45,6 +49,23 @@ class Features:
         """Grid cells (B, P, C) as float32."""
         return torch.from_numpy(np.asarray(self.grid[positions], dtype=np.float32))
 
+    def inputs_of(self, captioner: Captioner, positions: np.ndarray) -> Tensor:
+        """What `captioner` reads of these images: grid cells, or pixel values.
+
+        Raises:
+            ValueError: it reads pixels, and none of its size were kept.
+        """
+        if captioner.image_size is None:
+            return self.grid_of(positions).to(captioner.device)
+        kept = 0 if self.pixels is None else self.pixels.shape[1]
+        if self.pixels is None or kept != captioner.image_size:
+            raise ValueError(
+                f"the captioner reads images of {captioner.image_size} px, the features hold "
+                f"{f'pixels of {kept} px' if kept else 'no pixels'}; set `features.pixel_size: "
+                f"{captioner.image_size}` and extract them again"
+            )
+        return captioner.pixel_values(np.asarray(self.pixels[positions])).to(captioner.device)
+
     def vectors_of(self, positions: np.ndarray) -> Tensor:
         """Unit vectors (B, D)."""
         return torch.from_numpy(np.asarray(self.vectors[positions]))
@@ -60,12 +81,15 @@ def open_features(folder: Path) -> Features:
         rows = pd.read_parquet(folder / "rows.parquet")
         grid = np.load(folder / "grid.npy", mmap_mode="r")
         vectors = np.load(folder / "vectors.npy")
+        pixels = np.load(folder / PIXELS, mmap_mode="r") if (folder / PIXELS).is_file() else None
     except FileNotFoundError as error:
         raise ModelFolderError(f"{folder}: incomplete features ({error}); extract again") from error
-    if not len(rows) == len(grid) == len(vectors):
-        lengths = f"{len(rows)} rows, {len(grid)} grids, {len(vectors)} vectors"
+    found = {"rows": rows, "grids": grid, "vectors": vectors}
+    found |= {} if pixels is None else {"pixels": pixels}
+    if len({len(part) for part in found.values()}) > 1:
+        lengths = ", ".join(f"{len(part)} {name}" for name, part in found.items())
         raise ModelFolderError(f"{folder}: {lengths}; expected one of each per image")
-    return Features(rows, grid, vectors)
+    return Features(rows, grid, vectors, pixels)
 
 
 def extract(
@@ -94,6 +118,8 @@ def extract(
     rows = pd.DataFrame({"image": [r.image for r in kept], "split": [r.split for r in kept]})
     rows.to_parquet(destination / "rows.parquet")
     del pixels
+    if config.pixel_size:
+        pixel_table(folder, kept, config.pixel_size, destination / PIXELS, log)
     for leftover in destination.glob("pixels.npy*"):  # features replace the pixels
         leftover.unlink()
     return {"images": len(kept)}

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from finecap.data.tokenizer import BOS, PAD, UNK, WordTokenizer
 from finecap.models import folder as model_folder
+from finecap.models.captioner import Captioner
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,34 @@ class TransformerShape:
     max_tokens: int
 
 
+@dataclass(frozen=True)
+class ImageMemory:
+    """Keys and values of B images for each decoder layer."""
+
+    keys_values: list[tuple[Tensor, Tensor]]  # per layer: (B, heads, P, width / heads)
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.keys_values[0][0])
+
+
 @dataclass
 class DecodingState:
     """What a cached decode carries from token to token."""
 
-    image_keys_values: list[tuple[Tensor, Tensor]]  # per layer: (B, heads, P, width / heads)
+    memory: ImageMemory
     keys: list[Tensor]  # per layer: (B * rows, heads, T, width / heads), filled up to `length`
     values: list[Tensor]
     length: int = 0
+
+    def reorder(self, parents: Tensor) -> None:
+        """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""
+        B, rows = parents.shape
+        first = torch.arange(B, device=parents.device)[:, None] * rows
+        chosen = (first + parents).flatten()  # (B * rows,)
+        t = self.length
+        for cache in (*self.keys, *self.values):
+            cache[:, :, :t] = cache[chosen, :, :t]
 
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
@@ -133,8 +154,8 @@ class _DecoderLayer(nn.Module):
         return x + self.feed(self.norm_feed(x))
 
 
-class TransformerCaptioner(nn.Module):
-    """Grid features to words; see `finecap.models.captioner.Captioner` for the contract."""
+class TransformerCaptioner(Captioner):
+    """Grid features to words."""
 
     def __init__(self, shape: TransformerShape, tokenizer: WordTokenizer) -> None:
         super().__init__()
@@ -159,8 +180,13 @@ class TransformerCaptioner(nn.Module):
         """The decoder's layers, typed."""
         return cast("list[_DecoderLayer]", list(self.decoder))
 
-    def memory(self, grid: Tensor) -> Tensor:
-        """What the words attend to: (B, P, C) -> (B, P, W)."""
+    def memory(self, inputs: Tensor) -> ImageMemory:
+        """Keys and values of grids (B, P, C) for each decoder layer."""
+        encoded = self.encode(inputs)
+        return ImageMemory([layer.project_memory(encoded) for layer in self._layers()])
+
+    def encode(self, grid: Tensor) -> Tensor:
+        """The encoder's view of grids: (B, P, C) -> (B, P, W)."""
         if grid.ndim != 3 or grid.shape[-1] != self.shape.grid_channels:  # noqa: PLR2004
             expected = f"(B, P, {self.shape.grid_channels})"
             raise ValueError(f"grid: expected {expected}, came {tuple(grid.shape)}")
@@ -169,17 +195,13 @@ class TransformerCaptioner(nn.Module):
             x = layer(x)
         return self.memory_norm(x)
 
-    def begin(self, grid: Tensor, rows: int) -> DecodingState:
+    def begin(self, memory: ImageMemory, rows: int) -> DecodingState:
         """State of a cached decode of `rows` captions per image."""
-        memory = self.memory(grid)
-        layers = self._layers()
-        heads = self.shape.heads
-        room = (len(grid) * rows, heads, self.shape.max_tokens + 1, self.shape.width // heads)
-        return DecodingState(
-            [layer.project_memory(memory) for layer in layers],
-            [memory.new_empty(room) for _ in layers],
-            [memory.new_empty(room) for _ in layers],
-        )
+        image_keys = memory.keys_values[0][0]
+        B, heads, _, per_head = image_keys.shape
+        room = (B * rows, heads, self.shape.max_tokens + 1, per_head)
+        keys, values = ([image_keys.new_empty(room) for _ in self.decoder] for _ in range(2))
+        return DecodingState(memory, keys, values)
 
     def step(self, previous: Tensor, state: DecodingState) -> Tensor:
         """Logits (B, rows, V) after `previous` (B, rows)."""
@@ -193,7 +215,7 @@ class TransformerCaptioner(nn.Module):
             1
         )  # (B * rows, 1, W)
         for layer, image, keys, values in zip(
-            self._layers(), state.image_keys_values, state.keys, state.values, strict=True
+            self._layers(), state.memory.keys_values, state.keys, state.values, strict=True
         ):
             q, k, v = layer.self_projections(x)
             keys[:, :, t], values[:, :, t] = k[:, :, 0], v[:, :, 0]
@@ -202,15 +224,14 @@ class TransformerCaptioner(nn.Module):
         state.length = t + 1
         return self._logits(x).view(*previous.shape, -1)
 
-    def teacher_forced(self, grid: Tensor, input_ids: Tensor) -> Tensor:
+    def teacher_forced(self, memory: ImageMemory, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) after each token of `input_ids` (B, K, T)."""
         B, K, T = input_ids.shape
-        memory = self.memory(grid)
         x = self.dropout(self.embedding(input_ids.view(B * K, T)) + self.positions[:T])
-        for layer in self._layers():
+        for layer, image in zip(self._layers(), memory.keys_values, strict=True):
             q, k, v = layer.self_projections(x)
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-            x = layer.finish(x, attended, layer.project_memory(memory))
+            x = layer.finish(x, attended, image)
         return self._logits(x).view(B, K, T, -1)
 
     def _logits(self, x: Tensor) -> Tensor:
@@ -221,7 +242,7 @@ class TransformerCaptioner(nn.Module):
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""
         model_folder.write_weights(folder, self.state_dict())
-        self.tokenizer.save(folder / model_folder.VOCABULARY)
+        cast(WordTokenizer, self.tokenizer).save(folder / model_folder.VOCABULARY)
         model_folder.write_config(folder, {"family": "transformer", **vars(self.shape)})
 
     @classmethod

@@ -2,21 +2,28 @@
 
 A stage supplies `objective(batch) -> (loss, metrics)` and an iterable of batches; what is learned
 is its business, how a step is taken is ours. Device and precision: CPU or CUDA by the parameters'
-device, bfloat16 autocast where the stage asks for it.
+device, bfloat16 autocast where the stage asks for it. A batch may be taken in parts, one after
+another (accumulation) or by several processes: the step is that of the whole batch.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from finecap.log import Log
+from finecap.training.checkpoint import save_batch
+from finecap.training.processes import Processes
 
 Batch = TypeVar("Batch")
+Objective = Callable[[Batch], tuple[Tensor, dict[str, float]]]
+ALONE = Processes()
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818 reads as what happened
@@ -60,6 +67,23 @@ def parameter_groups(
     ]
 
 
+class Divisible(Protocol):
+    """A batch that can be taken in parts."""
+
+    def __len__(self) -> int:
+        """B, what it is divided by."""
+        ...
+
+    @property
+    def weight(self) -> float:
+        """What its mean is over: images, or words."""
+        ...
+
+    def part(self, rows: slice) -> Self:
+        """Some of its rows."""
+        ...
+
+
 class Loop:
     """Takes optimiser steps and reports them.
 
@@ -70,6 +94,9 @@ class Loop:
         grad_clip: gradient norm, clipped.
         bf16: whether the objective runs under bfloat16 autocast.
         log_every: steps between lines of progress.
+        accumulate: parts a batch is taken in, one after another.
+        processes: those that share the batches.
+        diverged: folder that a batch is written to whose loss or gradient is no number.
     """
 
     def __init__(
@@ -81,50 +108,114 @@ class Loop:
         grad_clip: float = 1.0,
         bf16: bool = False,
         log_every: int = 20,
+        accumulate: int = 1,
+        processes: Processes = ALONE,
+        diverged: Path | None = None,
     ) -> None:
-        self.optimizer = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98))
+        # Fused: no temporary copies of all parameters, which are the peak of a step's memory.
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.lr, betas=(0.9, 0.98), fused=True)
         self.schedule, self.log, self.grad_clip, self.bf16 = schedule, log, grad_clip, bf16
-        self.log_every, self.step_count = log_every, 0
-        self._started = time.monotonic()
+        self.log_every, self.accumulate, self.processes = log_every, accumulate, processes
+        self.diverged, self.step_count = diverged, 0
+        self._started, self._first_step = time.monotonic(), 0
 
-    def step(
-        self, objective: Callable[[Batch], tuple[Tensor, dict[str, float]]], batch: Batch
-    ) -> dict[str, float]:
-        """One update; returns the objective's metrics with `loss`, `lr` and `grad_norm`."""
+    @property
+    def parameters(self) -> list[Tensor]:
+        """All that learns."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def step(self, objective: Objective[Batch], batch: Batch) -> dict[str, float]:
+        """One update; returns the objective's metrics with `loss`, `lr` and `grad_norm`.
+
+        Raises:
+            TrainingDiverged: loss or gradient is no number; names the file that holds the batch.
+        """
         lr = self.schedule.at(self.step_count)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
-            loss, metrics = objective(batch)
-        if not torch.isfinite(loss):
-            raise TrainingDiverged(
-                f"loss is {loss.item()} at step {self.step_count} (lr {lr:.2g}); lower `lr` or "
-                "lengthen the warm-up"
-            )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        norm = nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+        metrics = self._gradients(objective, batch)
+        self.processes.add_gradients(self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.grad_clip).item()
+        if not math.isfinite(norm):
+            raise self._divergence(f"the gradient's norm is {norm}", batch)
         self.optimizer.step()
         self.step_count += 1
-        metrics = {"loss": loss.item(), "lr": lr, "grad_norm": norm.item(), **metrics}
+        metrics = {"loss": metrics.pop("loss"), "lr": lr, "grad_norm": norm, **metrics}
         if self.step_count % self.log_every == 0 or self.step_count == self.schedule.steps:
             self._report(metrics)
         return metrics
 
-    def run(
-        self,
-        objective: Callable[[Batch], tuple[Tensor, dict[str, float]]],
-        batches: Iterable[Batch],
-    ) -> dict[str, float]:
+    def run(self, objective: Objective[Batch], batches: Iterable[Batch]) -> dict[str, float]:
         """Step through `batches`; returns the last step's metrics."""
         metrics: dict[str, float] = {}
         for batch in batches:
             metrics = self.step(objective, batch)
         return metrics
 
+    def state_dict(self) -> dict[str, Any]:
+        """Optimiser, step, and torch's own random state, which dropout draws from."""
+        random = {"cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            random["cuda"] = torch.cuda.get_rng_state()
+        moments = self.optimizer.state_dict()["state"]
+        return {"step": self.step_count, "optimizer": moments, "random": random}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state_dict["optimizer"], "param_groups": groups})
+        self.step_count = self._first_step = state_dict["step"]
+        torch.set_rng_state(state_dict["random"]["cpu"])
+        if "cuda" in state_dict["random"]:
+            torch.cuda.set_rng_state(state_dict["random"]["cuda"])
+
+    def _gradients(self, objective: Objective[Batch], batch: Batch) -> dict[str, float]:
+        """Backward through the batch, part by part; loss and metrics of the whole."""
+        device = self.parameters[0].device.type
+        totals: dict[str, float] = {}
+        for share, part in self._parts(batch):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16):
+                loss, metrics = objective(part)
+            if not torch.isfinite(loss):
+                raise self._divergence(f"loss is {loss.item()}", part)
+            (loss * share).backward()
+            for name, value in {"loss": loss.item(), **metrics}.items():
+                totals[name] = totals.get(name, 0.0) + share * value
+        return self.processes.add(totals)
+
+    def _parts(self, batch: Any) -> list[tuple[float, Any]]:
+        """This process's parts of a batch, with their shares of the whole."""
+        count = self.accumulate * self.processes.count
+        if count == 1:
+            return [(1.0, batch)]
+        divisible: Divisible = batch
+        if len(divisible) < count:
+            raise ValueError(
+                f"a batch of {len(divisible)} cannot be taken in {count} parts (`accumulate` "
+                f"{self.accumulate}, {self.processes.count} processes); raise `batch_size`"
+            )
+        edges = [len(divisible) * i // count for i in range(count + 1)]
+        parts = [divisible.part(slice(*edge)) for edge in pairwise(edges)]
+        own = parts[self.processes.rank :: self.processes.count]
+        return [(part.weight / divisible.weight, part) for part in own]
+
+    def _divergence(self, what: str, batch: Any) -> TrainingDiverged:
+        """The error, and the batch on disk where there is a place for it."""
+        kept = ""
+        if self.diverged is not None:
+            kept = f"; the batch is in {save_batch(self.diverged, batch)}"
+        return TrainingDiverged(
+            f"{what} at step {self.step_count} (lr {self.schedule.at(self.step_count):.2g}){kept}; "
+            "lower `lr` or lengthen the warm-up"
+        )
+
     def _report(self, metrics: dict[str, float]) -> None:
-        """One line of progress, with what is left."""
-        per_step = (time.monotonic() - self._started) / self.step_count
+        """One line of progress: rate, and what is left."""
+        if not self.processes.is_first:
+            return
+        done = self.step_count - self._first_step
+        per_step = (time.monotonic() - self._started) / done
         left_s = per_step * (self.schedule.steps - self.step_count)
-        self.log(f"of {self.schedule.steps}, {left_s:.0f} s left", self.step_count, **metrics)
+        pace = f"{1 / per_step:.1f} steps/s, {left_s:.0f} s left"
+        self.log(f"of {self.schedule.steps}, {pace}", self.step_count, **metrics)

@@ -1,6 +1,6 @@
 """Maximum likelihood: cross-entropy of the reference captions given the cached grid features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +11,18 @@ from torch import Tensor
 
 from finecap.config import MleConfig
 from finecap.data.records import Record
-from finecap.data.tokenizer import PAD, UNK, WordTokenizer
 from finecap.log import Log
+from finecap.losses import through_eos
 from finecap.metrics.cider import CiderD
-from finecap.models.captioner import Captioner
-from finecap.models.decoding import caption_grids
+from finecap.models.captioner import Captioner, Tokenizer
+from finecap.models.decoding import caption_inputs
+from finecap.models.families import build_captioner
 from finecap.models.features import Features, open_features
-from finecap.models.transformer import TransformerCaptioner, TransformerShape
+from finecap.training.batches import SeededRows
+from finecap.training.checkpoint import Checkpoints
 from finecap.training.clip import texts_of
 from finecap.training.loop import Loop, Schedule, parameter_groups
+from finecap.training.selection import Best
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class _Batch:
 
     positions: np.ndarray  # (B,)
     ids: Tensor  # (B, R, T + 1)
+    counts: Tensor  # (B, R, T) bool, True = the target counts
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def weight(self) -> float:
+        """Words that count: the loss is a mean over them."""
+        return float(self.counts.sum())
+
+    def part(self, rows: slice) -> "_Batch":
+        """Some of its images."""
+        return _Batch(self.positions[rows], self.ids[rows], self.counts[rows])
 
 
 def train_mle(
@@ -36,10 +52,19 @@ def train_mle(
     config: MleConfig,
     destination: Path,
     log: Log,
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
     """Train a captioner on the train images that have features and write it into `destination`.
 
     Of all epochs the one with the best CIDEr-D on val is kept.
+
+    Args:
+        features: folder of image features.
+        records: validated records.
+        config: architecture and training.
+        destination: empty folder.
+        log: progress.
+        checkpoints: where the run's state is kept, so that it can go on after an end by force.
 
     Returns:
         The last step's metrics and `val_cider`.
@@ -50,34 +75,39 @@ def train_mle(
     seen = open_features(features)
     train, val = train_and_val(records, seen)
     texts = [texts_of(r, config.text) for r in train]
-    tokenizer = WordTokenizer.build([t for own in texts for t in own], config.min_word_count)
-    captioner = TransformerCaptioner(_shape(config, seen), tokenizer)
-    per_epoch = -(-len(train) // config.batch_size)
-    steps = per_epoch * config.epochs
+    captioner = build_captioner(config, seen, [t for own in texts for t in own])
+    ids = [captioner.tokenizer.encode_batch(own, config.max_tokens + 1) for own in texts]
+    batches = _Batches(captioner.tokenizer, seen.positions([r.image for r in train]), ids, config)
+    steps = batches.per_epoch * config.epochs
     schedule = Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
     groups = parameter_groups(captioner, config.weight_decay)
-    loop = Loop(groups, schedule, log, bf16=config.bf16)
+    loop = Loop(
+        groups, schedule, log, bf16=config.bf16, accumulate=config.accumulate, diverged=checkpoints
+    )
+    frequencies = CiderD([r.captions for r in train])
+    best = Best(captioner, checkpoints or destination)
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         inputs, targets = batch.ids[..., :-1], batch.ids[..., 1:]  # (B, R, T)
-        logits = captioner.teacher_forced(seen.grid_of(batch.positions), inputs)  # (B, R, T, V)
-        return cross_entropy(logits, targets, config.label_smoothing), {}
+        memory = captioner.memory(seen.inputs_of(captioner, batch.positions))
+        logits = captioner.teacher_forced(memory, inputs)  # (B, R, T, V)
+        return cross_entropy(logits, targets, batch.counts, config.label_smoothing), {}
 
-    ids = [tokenizer.encode_batch(own, config.max_tokens + 1) for own in texts]
-    positions = seen.positions([r.image for r in train])
-    frequencies = CiderD([r.captions for r in train])
-    best, metrics = -1.0, {}
-    generator = np.random.default_rng(config.seed)
-    for epoch in range(config.epochs):
-        captioner.train()
-        metrics = loop.run(objective, _batches(positions, ids, config.batch_size, generator))
-        captioner.eval()
-        cider = val_cider(captioner, seen, val, frequencies, config.max_tokens)
-        log(f"epoch {epoch + 1} of {config.epochs}", loop.step_count, val_cider=cider)
-        if cider > best:
-            best = cider
-            captioner.save(destination)
-    return metrics | {"val_cider": best}
+    metrics: dict[str, float] = {}
+    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log)
+    with resumable.resuming(captioner=captioner, loop=loop, batches=batches, best=best):
+        while loop.step_count < steps:
+            captioner.train()
+            metrics = loop.step(objective, batches.next())
+            is_epoch = loop.step_count % batches.per_epoch == 0
+            if is_epoch:
+                cider = val_cider(captioner.eval(), seen, val, frequencies, config.max_tokens)
+                epoch = loop.step_count // batches.per_epoch
+                log(f"epoch {epoch} of {config.epochs}", loop.step_count, val_cider=cider)
+                best.offer(cider, loop.step_count)
+            resumable.after_step(loop.step_count, now=is_epoch)
+    best.deliver(destination)
+    return metrics | {"val_cider": best.value}
 
 
 def train_and_val(
@@ -99,15 +129,24 @@ def train_and_val(
     return train, val
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+def targets_that_count(targets: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """True for each target through the first EOS that is no unknown word; (..., T), bool."""
+    unknown = getattr(tokenizer, "unk", None)
+    counts = through_eos(targets, tokenizer.eos)
+    return counts if unknown is None else counts & (targets != unknown)
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, counts: Tensor, label_smoothing: float = 0.0
+) -> Tensor:
     """Mean over the words that count: padding and unknown words do not.
 
     Args:
         logits: (..., T, V), -inf for tokens that may not be chosen.
         targets: (..., T).
+        counts: (..., T) bool.
         label_smoothing: mass spread over the words that may be chosen.
     """
-    counts = (targets != PAD) & (targets != UNK)
     log_probs = F.log_softmax(logits[counts].float(), -1)  # (N, V)
     own = -log_probs.gather(-1, targets[counts][:, None]).mean()
     if not label_smoothing:
@@ -132,36 +171,38 @@ def val_cider(
 def greedy_captions(
     captioner: Captioner, features: Features, images: Sequence[str], max_tokens: int
 ) -> list[str]:
-    """Greedy captions of images, from their cached grid."""
+    """Greedy captions of images, from what is cached of them."""
     at = features.positions(images)
     captions: list[str] = []
     for start in range(0, len(at), 256):
-        grid = features.grid_of(at[start : start + 256])
-        captions += caption_grids(captioner, grid, max_tokens)
+        inputs = features.inputs_of(captioner, at[start : start + 256])
+        captions += caption_inputs(captioner, inputs, max_tokens)
     return captions
 
 
-def _shape(config: MleConfig, features: Features) -> TransformerShape:
-    """The captioner's sizes for this config and this grid."""
-    return TransformerShape(
-        grid_channels=features.grid.shape[-1],
-        width=config.width,
-        heads=config.heads,
-        encoder_layers=config.encoder_layers,
-        decoder_layers=config.decoder_layers,
-        dropout=config.dropout,
-        max_tokens=config.max_tokens,
-    )
+class _Batches:
+    """Every image once an epoch, with its captions in another order each time."""
 
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        positions: np.ndarray,
+        ids: list[np.ndarray],
+        config: MleConfig,
+    ) -> None:
+        self.tokenizer, self.positions, self.ids = tokenizer, positions, ids
+        self.rows = SeededRows(len(positions), config.batch_size, config.seed, keep_last=True)
+        self.per_epoch = -(-len(positions) // config.batch_size)
+        self.state_dict, self.load_state_dict = self.rows.state_dict, self.rows.load_state_dict
 
-def _batches(
-    positions: np.ndarray, ids: list[np.ndarray], batch_size: int, generator: np.random.Generator
-) -> Iterator[_Batch]:
-    """One epoch in a seeded order; rows are cut to the longest caption of their batch."""
-    R = min(len(own) for own in ids)
-    order = generator.permutation(len(positions))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        stacked = np.stack([ids[i][generator.permutation(len(ids[i]))[:R]] for i in chosen])
-        longest = int((stacked != PAD).sum(-1).max())
-        yield _Batch(positions[chosen], torch.from_numpy(stacked[..., :longest]))
+    def next(self) -> _Batch:
+        """The next batch; rows are cut to its longest caption."""
+        chosen, generator = self.rows.next(), self.rows.generator
+        R = min(len(own) for own in self.ids)
+        stacked = np.stack(
+            [self.ids[i][generator.permutation(len(self.ids[i]))[:R]] for i in chosen]
+        )
+        ids = torch.from_numpy(stacked)  # (B, R, T + 1)
+        longest = int(through_eos(ids[..., 1:], self.tokenizer.eos).sum(-1).max())
+        ids = ids[..., : longest + 1]
+        return _Batch(self.positions[chosen], ids, targets_that_count(ids[..., 1:], self.tokenizer))

@@ -20,7 +20,7 @@ from finecap.metrics.finegrained import NAMES
 from finecap.metrics.ngram import score
 from finecap.models.captioner import load_captioner
 from finecap.models.clip import ClipEncoder
-from finecap.models.decoding import caption_grids
+from finecap.models.decoding import caption_inputs
 from finecap.models.features import extract, open_features
 from finecap.models.folder import ModelFolderError
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
@@ -127,7 +127,7 @@ def test_captions_are_the_greedy_ones_of_val_and_test(bench: Bench, evaluated):
     rows = evaluated.captions
     assert rows["split"].tolist() == ["val"] * 8 + ["test"] * 8
     grid = seen.grid_of(seen.positions(rows["image"].tolist()))
-    expected = caption_grids(load_captioner(bench.captioner), grid, CONFIG.max_tokens)
+    expected = caption_inputs(load_captioner(bench.captioner), grid, CONFIG.max_tokens)
     assert rows["caption"].tolist() == expected
 
 

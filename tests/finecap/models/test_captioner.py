@@ -21,8 +21,9 @@ def test_a_saved_captioner_speaks_as_before(tiny: SimpleNamespace, tmp_path: Pat
     captioner = load_captioner(tiny.mle)
     captioner.save(tmp_path)
     grid = torch.randn(3, 2, read_config(tiny.mle, set())["grid_channels"])
-    again = decode(load_captioner(tmp_path), grid, 8)
-    assert torch.equal(again, decode(captioner, grid, 8))
+    again = load_captioner(tmp_path)
+    expected = decode(captioner, captioner.memory(grid), 8)
+    assert torch.equal(decode(again, again.memory(grid), 8), expected)
 
 
 def test_an_unknown_family_is_refused_by_name(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_an_encoder_is_no_captioner(tiny: SimpleNamespace) -> None:
 def test_more_tokens_than_it_was_trained_for_are_refused(tiny: SimpleNamespace) -> None:
     captioner = load_captioner(tiny.mle)
     grid = torch.randn(1, 2, read_config(tiny.mle, set())["grid_channels"])
-    state = captioner.begin(grid, 1)
+    state = captioner.begin(captioner.memory(grid), 1)
     with pytest.raises(ValueError, match=r"more than 29 tokens .* `max_tokens` 28"):  # noqa: PT012
         for _ in range(40):
             captioner.step(torch.full((1, 1), 5), state)

@@ -26,8 +26,8 @@ def test_cached_steps_equal_the_teacher_forced_pass(captioner: TransformerCaptio
     grid = torch.randn(2, 5, 6)
     inputs = torch.randint(4, len(captioner.tokenizer), (2, 3, 6))
     inputs[..., 0] = BOS
-    forced = captioner.teacher_forced(grid, inputs)  # (B, K, T, V)
-    state = captioner.begin(grid, 3)
+    forced = captioner.teacher_forced(captioner.memory(grid), inputs)  # (B, K, T, V)
+    state = captioner.begin(captioner.memory(grid), 3)
     for t in range(6):
         torch.testing.assert_close(captioner.step(inputs[..., t], state), forced[..., t, :])
 
@@ -35,8 +35,10 @@ def test_cached_steps_equal_the_teacher_forced_pass(captioner: TransformerCaptio
 def test_samples_of_one_image_do_not_see_each_other(captioner: TransformerCaptioner) -> None:
     grid = torch.randn(1, 5, 6)
     together = torch.randint(4, len(captioner.tokenizer), (1, 4, 6))
-    alone = captioner.teacher_forced(grid, together[:, 2:3])
-    torch.testing.assert_close(captioner.teacher_forced(grid, together)[:, 2:3], alone)
+    alone = captioner.teacher_forced(captioner.memory(grid), together[:, 2:3])
+    torch.testing.assert_close(
+        captioner.teacher_forced(captioner.memory(grid), together)[:, 2:3], alone
+    )
 
 
 def test_a_word_is_blind_to_the_words_after_it(captioner: TransformerCaptioner) -> None:
@@ -44,7 +46,9 @@ def test_a_word_is_blind_to_the_words_after_it(captioner: TransformerCaptioner) 
     inputs = torch.randint(4, len(captioner.tokenizer), (1, 1, 6))
     changed = inputs.clone()
     changed[..., 4:] = 5
-    before, after = (captioner.teacher_forced(grid, x)[..., :4, :] for x in (inputs, changed))
+    before, after = (
+        captioner.teacher_forced(captioner.memory(grid), x)[..., :4, :] for x in (inputs, changed)
+    )
     torch.testing.assert_close(before, after)
 
 
@@ -52,8 +56,8 @@ def test_specials_can_never_be_chosen_in_scoring_or_sampling(
     captioner: TransformerCaptioner,
 ) -> None:
     grid, bos = torch.randn(1, 5, 6), torch.full((1, 1, 1), BOS)
-    scored = captioner.teacher_forced(grid, bos)[0, 0, 0]
-    sampled = captioner.step(bos[..., 0], captioner.begin(grid, 1))[0, 0]
+    scored = captioner.teacher_forced(captioner.memory(grid), bos)[0, 0, 0]
+    sampled = captioner.step(bos[..., 0], captioner.begin(captioner.memory(grid), 1))[0, 0]
     for logits in (scored, sampled):
         assert logits[[PAD, BOS, UNK]].isneginf().all()
         assert logits.isfinite().sum() == len(captioner.tokenizer) - 3
@@ -61,7 +65,7 @@ def test_specials_can_never_be_chosen_in_scoring_or_sampling(
 
 def test_a_grid_of_other_channels_is_refused(captioner: TransformerCaptioner) -> None:
     with pytest.raises(ValueError, match=r"expected \(B, P, 6\), came \(1, 5, 7\)"):
-        captioner.begin(torch.randn(1, 5, 7), 1)
+        captioner.memory(torch.randn(1, 5, 7))
 
 
 def test_a_saved_captioner_answers_as_before(
@@ -70,7 +74,10 @@ def test_a_saved_captioner_answers_as_before(
     captioner.save(tmp_path)
     grid, inputs = torch.randn(2, 5, 6), torch.full((2, 1, 1), BOS)
     again = load_captioner(tmp_path)
-    assert torch.equal(captioner.teacher_forced(grid, inputs), again.teacher_forced(grid, inputs))
+    assert torch.equal(
+        captioner.teacher_forced(captioner.memory(grid), inputs),
+        again.teacher_forced(again.memory(grid), inputs),
+    )
 
 
 def test_a_missing_folder_is_refused_by_name(tmp_path: Path) -> None:

@@ -9,12 +9,18 @@ import pytest
 import torch
 
 from finecap.config import MleConfig
-from finecap.data.tokenizer import BOS, PAD, UNK
+from finecap.data.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
 from finecap.log import silent
 from finecap.metrics.cider import CiderD
 from finecap.models.captioner import load_captioner
 from finecap.models.features import open_features
-from finecap.training.mle import cross_entropy, train_and_val, train_mle, val_cider
+from finecap.training.mle import (
+    cross_entropy,
+    targets_that_count,
+    train_and_val,
+    train_mle,
+    val_cider,
+)
 
 
 def train(tiny: SimpleNamespace, destination: Path, **changes: object) -> dict[str, float]:
@@ -59,24 +65,28 @@ def test_long_texts_can_be_learnt_from(tiny: SimpleNamespace, tmp_path: Path) ->
 
 
 def test_padding_and_unknown_words_do_not_count() -> None:
-    logits = torch.randn(1, 4, 8)
-    loss = cross_entropy(logits, torch.tensor([[5, UNK, 6, PAD]]))
+    logits, targets = torch.randn(1, 5, 8), torch.tensor([[5, UNK, 6, EOS, PAD]])
+    counts = targets_that_count(targets, WordTokenizer(["a", "red", "boat", "sea"]))
+    assert counts.tolist() == [[True, False, True, True, False]]
+    loss = cross_entropy(logits, targets, counts)
     log_probs = logits[0].log_softmax(-1)
-    torch.testing.assert_close(loss, -(log_probs[0, 5] + log_probs[2, 6]) / 2)
+    torch.testing.assert_close(loss, -(log_probs[0, 5] + log_probs[2, 6] + log_probs[3, EOS]) / 3)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_a_model_that_knows_nothing_loses_the_log_of_its_choices(smoothing: float) -> None:
     logits = torch.zeros(1, 2, 8)
     logits[..., [PAD, BOS, UNK]] = float("-inf")  # 5 tokens may be chosen
-    loss = cross_entropy(logits, torch.tensor([[5, 6]]), smoothing)
+    targets = torch.tensor([[5, 6]])
+    loss = cross_entropy(logits, targets, torch.ones_like(targets, dtype=torch.bool), smoothing)
     assert loss.item() == pytest.approx(math.log(5))
 
 
 def test_label_smoothing_punishes_certainty() -> None:
     logits, targets = torch.zeros(1, 1, 8), torch.tensor([[5]])
     logits[..., 5] = 20.0
-    assert cross_entropy(logits, targets, 0.1) > cross_entropy(logits, targets) + 1
+    counts = torch.ones_like(targets, dtype=torch.bool)
+    assert cross_entropy(logits, targets, counts, 0.1) > cross_entropy(logits, targets, counts) + 1
 
 
 def test_train_images_without_features_are_left_out(tiny: SimpleNamespace) -> None:

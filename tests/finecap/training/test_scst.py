@@ -123,7 +123,7 @@ def test_scoring_in_parts_of_like_length_changes_nothing(
 def test_the_shortest_sample_of_each_image_comes_first() -> None:
     sampled = torch.tensor([[[5, 6, 7], [5, EOS, PAD]], [[EOS, PAD, PAD], [5, 6, EOS]]])
     advantage = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    ordered, along = scst.shortest_first(sampled, advantage)
+    ordered, along = scst.shortest_first(sampled, advantage, EOS)
     assert ordered.tolist() == [[[5, EOS, PAD], [5, 6, 7]], [[EOS, PAD, PAD], [5, 6, EOS]]]
     assert along.tolist() == [[2.0, 1.0], [3.0, 4.0]]
 

@@ -1,0 +1,64 @@
+"""A look at val during self-critical training: the arm's own reward, and whether it still speaks.
+
+A reward can be hacked: detail bought with repetition, sentences that break off, ever fewer words.
+Each look logs what that shows in; a moment past a guard is never chosen, whatever its reward. The
+judge is never asked.
+"""
+
+from collections.abc import Sequence
+
+from finecap.config import ScstConfig
+from finecap.data.records import Record
+from finecap.log import Log
+from finecap.metrics import fluency
+from finecap.models.captioner import Captioner
+from finecap.models.features import Features
+from finecap.rewards import Reward, RewardBatch
+from finecap.training.mle import greedy_captions
+from finecap.training.selection import Best
+
+
+class ValReward:
+    """Scores greedy captions of val images."""
+
+    def __init__(
+        self,
+        policy: Captioner,
+        reward: Reward,
+        features: Features,
+        val: Sequence[Record],
+        config: ScstConfig,
+        log: Log,
+    ) -> None:
+        self.policy, self.reward, self.features = policy, reward, features
+        self.config, self.log = config, log
+        self.val = list(val)[: config.val_images]
+
+    def offer(self, best: Best, step: int) -> None:
+        """Look now; the policy is kept when it is the best so far within the guards.
+
+        The start is within them whatever it says: there is then always something to keep.
+        """
+        images = [r.image for r in self.val]
+        captions = greedy_captions(self.policy, self.features, images, self.config.max_tokens)
+        vectors = self.features.vectors_of(self.features.positions(images))
+        batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in self.val])
+        value = float(self.reward(batch)[0].mean())
+        shown = signs_of_hacking(captions)
+        is_fluent = (
+            shown["val_repetition"] <= self.config.max_repetition
+            and shown["val_bad_endings"] <= self.config.max_bad_endings
+        )
+        best.offer(value, step, is_allowed=is_fluent or step == 0)
+        self.log("val", step, val_reward=value, val_best=best.value, **shown)
+
+
+def signs_of_hacking(captions: Sequence[str]) -> dict[str, float]:
+    """What a reward that is exploited shows in: repetition, endings, length, variety of words."""
+    return {
+        "val_repetition": fluency.repetition_rate(captions),
+        "val_bad_endings": fluency.bad_ending_rate(captions),
+        "val_distinct_2": fluency.distinct_n(captions, 2),
+        "val_length": fluency.mean_length(captions),
+        "val_vocabulary": float(fluency.vocabulary(captions)),
+    }
