@@ -32,6 +32,11 @@ class Home:
         return self.path / "artifacts"
 
     @property
+    def checkpoints(self) -> Path:
+        """State of training that has not ended; one folder per asset, in it one per version."""
+        return self.path / "checkpoints"
+
+    @property
     def cache(self) -> Path:
         """What can be had again at any time."""
         return self.path / "cache"

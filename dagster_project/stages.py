@@ -77,6 +77,13 @@ class Stages(dg.ConfigurableResource):
         """The very artifact of `asset` that `artifact` was made from."""
         return self.store.get(asset, artifact.inputs[asset])
 
+    def checkpoints(
+        self, context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[Artifact]
+    ) -> Path:
+        """Where training keeps its state until it has ended, so that a retry goes on from there."""
+        plan = _plan(context, config, inputs)
+        return self.home.checkpoints / plan.asset / plan.version
+
     def tracker(self, context: dg.AssetExecutionContext) -> "Tracker":
         """The profile's MLflow store, on behalf of this Dagster run."""
         from dagster_project.tracking import Tracker
@@ -113,7 +120,11 @@ class Stages(dg.ConfigurableResource):
         is_reused = found is not None and is_valid(found)
         artifact = found
         if artifact is None or not is_reused:
+            unfinished = self.checkpoints(context, config, inputs)
+            if config.force and context.retry_number == 0:
+                shutil.rmtree(unfinished, ignore_errors=True)
             artifact = self._make(context, plan, work, details, registered)
+            shutil.rmtree(unfinished, ignore_errors=True)
         extra: dict[str, Any] = {}
         if registered is not None:
             extra = self._enter(context, artifact, registered, is_new=not is_reused)

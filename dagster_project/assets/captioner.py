@@ -107,15 +107,17 @@ def scst(profile: Profile, reward: str) -> dg.AssetsDefinition:
 
         chosen, records = settings(config, ScstConfig), records_of(validated_dataset.path)
 
+        inputs = [dataset, validated_dataset, image_features, mle_captioner, encoder]
+
         def work(folder: Path, log: Log) -> Mapping[str, float]:
             mle, features = mle_captioner.path, image_features.path
-            return train_scst(mle, features, records, encoder.path, chosen, folder, log)
+            kept = stages.checkpoints(context, config, inputs)
+            return train_scst(mle, features, records, encoder.path, chosen, folder, log, kept)
 
         def details(folder: Path) -> Mapping[str, str]:
             seen = image_features.path
             return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
 
-        inputs = [dataset, validated_dataset, image_features, mle_captioner, encoder]
         registered = Registered(CAPTIONER, reward, stages.parent(image_features, "base_clip"))
         return stages.run(context, config, inputs, work, details=details, registered=registered)
 
@@ -147,14 +149,16 @@ def _mle(name: str, variant: str, chosen: MleConfig, priority: int) -> dg.Assets
 
         chosen, records = settings(config, MleConfig), records_of(validated_dataset.path)
 
+        inputs = [dataset, validated_dataset, image_features]
+
         def work(folder: Path, log: Log) -> Mapping[str, float]:
-            return train_mle(image_features.path, records, chosen, folder, log)
+            kept = stages.checkpoints(context, config, inputs)
+            return train_mle(image_features.path, records, chosen, folder, log, kept)
 
         def details(folder: Path) -> Mapping[str, str]:
             seen = image_features.path
             return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
 
-        inputs = [dataset, validated_dataset, image_features]
         registered = Registered(CAPTIONER, variant, stages.parent(image_features, "base_clip"))
         return stages.run(context, config, inputs, work, details=details, registered=registered)
 

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -211,7 +212,7 @@ def save_batch(folder: Path, batch: Any) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {}
-    fields = vars(batch) if hasattr(batch, "__dict__") else {"batch": batch}
+    fields = vars(batch) if is_dataclass(batch) else {"batch": batch}
     as_tensors = {k: torch.as_tensor(v) if hasattr(v, "dtype") else v for k, v in fields.items()}
     values = _taken_apart(as_tensors, "batch", tensors)
     save_file(tensors, folder / "diverged.safetensors")

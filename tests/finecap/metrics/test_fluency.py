@@ -48,3 +48,9 @@ def test_rates_are_means_of_per_caption_values(captions: list[str]) -> None:
 def test_no_captions_are_refused() -> None:
     with pytest.raises(ValueError, match="no captions"):
         fluency.repetition_rate([])
+
+
+def test_distinct_n_falls_as_captions_say_the_same() -> None:
+    assert fluency.distinct_n(["a red boat", "a red car"], 2) == pytest.approx(3 / 4)
+    assert fluency.distinct_n(["a red boat"] * 4, 2) == pytest.approx(1 / 4)
+    assert fluency.distinct_n(["", "boat"], 2) == 0.0

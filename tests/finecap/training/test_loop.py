@@ -1,7 +1,10 @@
 """The loop's mechanics: schedule, weight decay, divergence."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from finecap.log import silent
@@ -54,6 +57,27 @@ def test_a_loss_that_is_no_number_stops_the_run() -> None:
     loop = Loop(parameter_groups(linear, 0.0), Schedule(0.1, 5, 1), silent)
     with pytest.raises(TrainingDiverged, match=r"loss is nan at step 0 .*lower `lr`"):
         loop.step(lambda _: (linear.weight.sum() * float("nan"), {}), None)
+
+
+def test_a_gradient_that_is_no_number_keeps_batch_and_weights(tmp_path: Path) -> None:
+    linear = nn.Linear(1, 1)
+    before = linear.weight.clone()
+    loop = Loop(parameter_groups(linear, 0.0), Schedule(0.1, 5, 1), silent, diverged=tmp_path)
+
+    def objective(batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+        return (linear.weight * 0).sqrt().sum() * batch.sum(), {}
+
+    with pytest.raises(TrainingDiverged, match=r"norm is nan .* the batch is in .*diverged\.json"):
+        loop.step(objective, torch.full((2,), 3.0))
+    assert torch.equal(linear.weight, before)
+    assert load_file(tmp_path / "diverged.safetensors")["batch.batch"].tolist() == [3.0, 3.0]
+
+
+def test_a_batch_smaller_than_its_parts_is_refused() -> None:
+    linear = nn.Linear(1, 1)
+    loop = Loop(parameter_groups(linear, 0.0), Schedule(0.1, 5, 1), silent, accumulate=4)
+    with pytest.raises(ValueError, match="a batch of 2 cannot be taken in 4 parts"):
+        loop.step(lambda x: (linear(x).sum(), {}), torch.ones(2, 1))
 
 
 def test_progress_is_reported_with_its_step() -> None:

@@ -93,6 +93,39 @@ def test_a_checkpoint_that_repeats_too_much_is_not_chosen(
     assert kept["val_repetition"] <= 0.5
 
 
+def test_a_run_past_its_best_ends_after_its_patience(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    """The collapse of a wild learning rate is seen on val, and waits for no last step."""
+    run = Run(
+        tiny, tmp_path, weights={"cider": 1.0}, lr=0.3, warmup_steps=0, val_every=1, patience=3
+    )
+    assert run.val[-1]["step"] == run.metrics["val_step"] + 3 < TINY.steps
+    assert run.metrics["val_reward"] == max(v["val_reward"] for v in run.val)
+
+
+def test_what_hacking_shows_in_is_logged_at_each_look(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Captions stutter at a wild learning rate: they repeat, and fewer pairs of words differ."""
+    run = Run(tiny, tmp_path, lr=2e-2)
+    first, last = run.val[0], run.val[-1]
+    assert last["val_repetition"] > first["val_repetition"] + 0.3
+    assert last["val_distinct_2"] < first["val_distinct_2"]
+    for name in ("val_bad_endings", "val_length", "val_vocabulary"):
+        assert all(name in line for line in run.val)
+
+
+def test_a_checkpoint_that_breaks_off_too_often_is_not_chosen(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    free = Run(tiny, tiny.new(), lr=2e-2)
+    chosen = next(v for v in free.val if v["step"] == free.metrics["val_step"])
+    assert chosen["val_bad_endings"] > 0
+    bound = chosen["val_bad_endings"] - 0.01
+    guarded = Run(tiny, tmp_path, lr=2e-2, max_bad_endings=bound)
+    kept = next(v for v in guarded.val if v["step"] == guarded.metrics["val_step"])
+    assert kept["val_bad_endings"] <= bound or kept["step"] == 0
+
+
 def test_same_seed_same_weights(tiny: SimpleNamespace, weights_of: Callable[[Path], bytes]) -> None:
     first, again, other = (Run(tiny, tiny.new(), seed=seed, steps=3) for seed in (0, 0, 1))
     assert first.metrics["val_step"] > 0

@@ -1,0 +1,98 @@
+"""A run that goes on from a checkpoint is the run that was never broken off, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from finecap.config import ScstConfig
+from finecap.log import Log, silent
+from finecap.training import checkpoint
+from finecap.training.mle import train_mle
+from finecap.training.scst import train_scst
+
+SCST = ScstConfig(steps=12, val_every=4, batch_size=16, lr=2e-3, max_tokens=20, kl_weight=0.01)
+
+Train = Callable[[Path, Log, Path | None], dict[str, float]]
+
+
+class Broken(Exception):  # noqa: N818 it is what happens to the run
+    """The run ends here."""
+
+
+def mle(tiny: SimpleNamespace, **changes: Any) -> Train:
+    config = tiny.mle_config.model_copy(update={"epochs": 3, **changes})
+    return lambda folder, log, kept: train_mle(
+        tiny.features, tiny.records, config, folder, log, kept
+    )
+
+
+def scst(tiny: SimpleNamespace, **changes: Any) -> Train:
+    config = SCST.model_copy(update=changes)
+    return lambda folder, log, kept: train_scst(
+        tiny.mle, tiny.features, tiny.records, tiny.encoder, config, folder, log, kept
+    )
+
+
+STAGES = {"mle": (mle, 7), "scst": (scst, 8)}
+
+
+def breaking_at(last: int) -> Log:
+    """Progress that breaks the run off at the first line after step `last`."""
+
+    def log(message: str, step: int | None = None, **metrics: float) -> None:
+        del message, metrics
+        if step is not None and step > last:
+            raise Broken
+
+    return log
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_going_on_is_going_straight(
+    tiny: SimpleNamespace,
+    weights_of: Callable[[Path], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+) -> None:
+    make, last = STAGES[stage]
+    straight, resumed, kept = tiny.new(), tiny.new(), tiny.new()
+    train = make(tiny)
+    expected = train(straight, silent, None)
+    monkeypatch.setattr(checkpoint, "EVERY_S", -1.0)  # after each step, wherever val is looked at
+    with pytest.raises(Broken):
+        train(tiny.new(), breaking_at(last), kept)
+    seen: list[str] = []
+    again = train(resumed, lambda message, *_, **__: seen.append(message), kept)
+    assert seen[0].startswith("going on from step")
+    assert int(seen[0].split()[-1]) > 1
+    assert again == expected
+    assert weights_of(resumed) == weights_of(straight)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_finished_run_is_delivered_again_without_a_step(
+    tiny: SimpleNamespace, weights_of: Callable[[Path], bytes], stage: str
+) -> None:
+    train, kept = STAGES[stage][0](tiny), tiny.new()
+    first, again = tiny.new(), tiny.new()
+    train(first, silent, kept)
+
+    def log(message: str, step: int | None = None, **metrics: float) -> None:
+        assert step is None, f"{message} {metrics}"
+
+    train(again, log, kept)
+    assert weights_of(again) == weights_of(first)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_eight_by_one_is_one_by_eight(tiny: SimpleNamespace, stage: str) -> None:
+    """Accumulated parts take the step of the whole batch, but for the order of additions."""
+    make, _ = STAGES[stage]
+    changes = {"dropout": 0.0} if stage == "mle" else {"steps": 3}
+    whole = make(tiny, **changes)(tiny.new(), silent, None)
+    parts = make(tiny, **changes, accumulate=8)(tiny.new(), silent, None)
+    for name, value in whole.items():
+        assert parts[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
