@@ -9,7 +9,7 @@ export FINECAP_PROFILE
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test up lint types contracts study docs
+.PHONY: help setup run test up lint types contracts study bench docs
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
@@ -37,6 +37,9 @@ contracts: setup ## import contracts
 
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
+
+bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
+	@$(PYTHON) -m tests.benchmarks $(NAMES)
 
 docs: setup ## the generated parts of README.md
 	@$(PYTHON) -m dagster_project.docs
