@@ -227,6 +227,7 @@ class ScstConfig(Stage):
         ge=0,
         description="looks at val without gain that end the run; 0: none do",
     )
+    bf16: bool = Field(default=False, description="autocast of the policy; rewards stay fp32")
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 

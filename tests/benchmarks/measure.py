@@ -130,7 +130,7 @@ class Result:
     machine: dict[str, object] = field(default_factory=machine)
 
     def write(self, folder: Path | None = None) -> Path:
-        """Into `<name>.json`, whole or not at all; returns the file.
+        """Into `<name>.json`, whole or not at all: figures, and beside them `about`.
 
         Args:
             folder: default `$FINECAP_HOME/bench`, without that variable `./var/bench`.
@@ -139,7 +139,8 @@ class Result:
             TypeError: a figure that JSON has no form for.
         """
         folder = folder or home_of(DEFAULT_PROFILE).path / "bench"
-        text = json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+        about = {key: value for key, value in asdict(self).items() if key != "figures"}
+        text = json.dumps({**self.figures, "about": about}, indent=2, allow_nan=False) + "\n"
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"{self.name}.json.{os.getpid()}.partial"
         partial.write_text(text)

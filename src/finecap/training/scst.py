@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ _PART = 3  # samples per image that are scored at once
 
 
 @dataclass(frozen=True)
-class _Batch:
+class ScstBatch:
     """B images by their feature rows, with their references and the numbers that samples draw."""
 
     positions: np.ndarray  # (B,)
@@ -52,6 +52,7 @@ class _Batch:
     uniforms: Tensor  # (B, K, T) in (0, 1]
 
     def __len__(self) -> int:
+        """B."""
         return len(self.positions)
 
     @property
@@ -59,9 +60,21 @@ class _Batch:
         """Images: the loss is a mean over them."""
         return float(len(self))
 
-    def part(self, rows: slice) -> "_Batch":
+    def part(self, rows: slice) -> "ScstBatch":
         """Some of its images."""
-        return _Batch(self.positions[rows], self.references[rows], self.uniforms[rows])
+        return ScstBatch(self.positions[rows], self.references[rows], self.uniforms[rows])
+
+
+class SeenImages(Protocol):
+    """Images by their rows, as features hold them."""
+
+    def inputs_of(self, captioner: Captioner, positions: np.ndarray) -> Tensor:
+        """What the captioner reads."""
+        ...
+
+    def vectors_of(self, positions: np.ndarray) -> Tensor:
+        """Unit vectors (B, D)."""
+        ...
 
 
 def train_scst(
@@ -107,6 +120,7 @@ def train_scst(
         Schedule(config.lr, config.steps, config.warmup_steps, cosine=False),
         log,
         grad_clip=config.grad_clip,
+        bf16=config.bf16,
         log_every=5,
         accumulate=config.accumulate,
         processes=processes,
@@ -153,14 +167,14 @@ class SelfCriticalStep:
         policy: Captioner,
         reference: Captioner | None,
         reward: Reward,
-        features: Features,
+        features: SeenImages,
         config: ScstConfig,
     ) -> None:
         self.policy, self.reference, self.reward = policy.eval(), reference, reward
         self.features, self.config = features, config
 
     def objective(
-        self, batch: _Batch, weights: Mapping[str, float]
+        self, batch: ScstBatch, weights: Mapping[str, float]
     ) -> tuple[Tensor, dict[str, float]]:
         """Self-critical loss of B images under the reward's `weights`, and what is worth seeing."""
         config, K, eos = self.config, self.config.samples_per_image, self.policy.tokenizer.eos
@@ -175,9 +189,11 @@ class SelfCriticalStep:
             uniforms=batch.uniforms.to(inputs.device),
             temperature=config.temperature,
         )  # (B, [greedy +] K, T)
+        torch.clear_autocast_cache()  # weights cast without gradient, which scoring must not take
         captions = to_captions(self.policy, drawn)
         vectors = self.features.vectors_of(batch.positions)
-        rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references), weights)
+        with torch.autocast(inputs.device.type, enabled=False):  # differences of rewards are small
+            rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references), weights)
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
         advantage = (sampled_reward - baseline).to(inputs.device)  # r(w^s) - b   (B, K)
@@ -207,12 +223,12 @@ class SelfCriticalStep:
         for padded, share in zip(sampled.split(_PART, 1), advantage.split(_PART, 1), strict=True):
             part = padded[..., : int(through_eos(padded, eos).sum(-1).max())]  # (B, k, t)
             mask, weight = through_eos(part, eos), part.shape[1] / K
-            logits = _logits(self.policy, memory, part)  # (B, k, t, V)
+            logits = next_token_logits(self.policy, memory, part)  # (B, k, t, V)
             log_probs = token_log_probs(_tempered(logits, self.config.temperature), part, mask)
             loss = loss + weight * self_critical_loss(log_probs, share, mask)
             if self.reference is not None:
                 with torch.no_grad():
-                    anchor = _logits(self.reference, anchor_memory, part)
+                    anchor = next_token_logits(self.reference, anchor_memory, part)
                 kl = kl + weight * kl_to_reference(logits, anchor, mask)
         return loss, kl
 
@@ -223,7 +239,7 @@ def shortest_first(sampled: Tensor, advantage: Tensor, eos: int) -> tuple[Tensor
     return sampled.gather(1, order[..., None].expand_as(sampled)), advantage.gather(1, order)
 
 
-def _logits(captioner: Captioner, memory: Any, sampled: Tensor) -> Tensor:
+def next_token_logits(captioner: Captioner, memory: Any, sampled: Tensor) -> Tensor:
     """Logits (B, K, T, V) of the sampled tokens' distribution."""
     first = torch.full_like(sampled[..., :1], captioner.tokenizer.bos)
     return captioner.teacher_forced(memory, torch.cat([first, sampled[..., :-1]], -1))
@@ -248,10 +264,10 @@ class _Batches:
         self.rows = SeededRows(len(train), config.batch_size, config.seed)
         self.state_dict, self.load_state_dict = self.rows.state_dict, self.rows.load_state_dict
 
-    def next(self) -> _Batch:
+    def next(self) -> ScstBatch:
         """The next batch, and the numbers that its samples draw."""
         chosen = self.rows.next()
         shape = (len(chosen), self.config.samples_per_image, self.config.max_tokens)
         uniforms = 1 - self.rows.generator.random(shape, dtype=np.float32)
         references = [self.train[i].captions for i in chosen]
-        return _Batch(self.positions[chosen], references, torch.from_numpy(uniforms))
+        return ScstBatch(self.positions[chosen], references, torch.from_numpy(uniforms))
