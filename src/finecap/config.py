@@ -196,6 +196,9 @@ class ScstConfig(Stage):
         default={},
         description="terms that begin at another weight; quadratic growth to `weights` at the end",
     )
+    cider_counts_eos: bool = Field(
+        default=False, description="`cider` counts a caption's end as a word, as Rennie et al. do"
+    )
     samples_per_image: int = Field(default=5, ge=2, description="K")
     baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"
     kl_weight: float = Field(

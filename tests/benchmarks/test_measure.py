@@ -68,7 +68,7 @@ def test_a_result_is_written_whole_with_its_machine(tmp_path: Path) -> None:
     assert path == tmp_path / "bench" / "pace.json"
     assert read["ratio"] == 2.5
     assert {"cpu", "torch", "date", "commit"} <= {
-        key for key, fact in read["machine"].items() if fact
+        key for key, fact in read["about"]["machine"].items() if fact
     }
     assert [file.name for file in path.parent.iterdir()] == ["pace.json"]
 

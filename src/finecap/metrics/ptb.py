@@ -83,16 +83,16 @@ def ptb_tokens(caption: str) -> list[str]:
     """All tokens, punctuation kept, lower-case."""
     if _SPANS_SPACES.search(caption):
         return list(_scan(caption))
-    tokens: list[str] = []
-    for chunk in caption.split():
-        if _PLAIN.fullmatch(chunk) and chunk.lower() not in _CUT_WORDS:
-            tokens.append(chunk.lower())
-        else:
-            tokens.extend(_scan(chunk))
-    return tokens
+    return [token for chunk in caption.split() for token in _chunk_tokens(chunk)]
 
 
 @lru_cache(maxsize=65_536)
+def _chunk_tokens(chunk: str) -> tuple[str, ...]:
+    if _PLAIN.fullmatch(chunk) and chunk.lower() not in _CUT_WORDS:
+        return (chunk.lower(),)
+    return _scan(chunk)
+
+
 def _scan(text: str) -> tuple[str, ...]:
     """Longest match from left to right."""
     tokens: list[str] = []

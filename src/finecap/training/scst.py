@@ -114,7 +114,8 @@ def train_scst(
     train, val = train_and_val(records, seen)
     policy = load_captioner(mle)
     reference = load_captioner(mle) if config.kl_weight else None
-    reward = Reward(config.weights, load_encoder(encoder), CiderD([r.captions for r in train]))
+    cider = CiderD([r.captions for r in train], count_eos=config.cider_counts_eos)
+    reward = Reward(config.weights, load_encoder(encoder), cider)
     loop = Loop(
         parameter_groups(policy, weight_decay=0.0),
         Schedule(config.lr, config.steps, config.warmup_steps, cosine=False),

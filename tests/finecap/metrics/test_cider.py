@@ -1,54 +1,142 @@
-"""CIDEr-D as a reward: the formula by brute force, frozen frequencies, cache, refusals."""
+"""CIDEr-D as a reward: pycocoevalcap's numbers, frozen frequencies, the end as a word, refusals."""
 
-import math
-from collections import Counter
-
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finecap.metrics import cider as module
 from finecap.metrics.cider import CiderD, cider
+from tests.finecap.metrics.cider_reference import ReferenceCiderD
 
 TRAIN = [
     ["a red dog runs", "the dog runs on grass"],
     ["a cat sits", "one cat sits on a mat"],
     ["a man with a dog", "the man walks"],
 ]
-SENTENCE = st.lists(
-    st.sampled_from(["a", "the", "dog", "cat", "man", "runs", "sits", "zebra"]), max_size=8
-).map(" ".join)
+WORD = st.sampled_from(["a", "the", "dog", "cat", "man", "runs", "sits", "zebra"])
+SENTENCE = st.lists(WORD, max_size=8).map(" ".join)
+IMAGE = st.lists(SENTENCE, min_size=1, max_size=3)
 
 
-def by_definition(candidate: str, references: list[str], train: list[list[str]]) -> float:
-    """Vedantam et al. 2015, equation 4 and its length penalty, as written."""
+@st.composite
+def steps(draw: st.DrawFn) -> tuple[list[list[str]], list[str], list[list[str]]]:
+    """Train; candidates, some of them references; their references, of train or not."""
+    train = draw(st.lists(IMAGE, min_size=1, max_size=4))
+    images = [*train, *draw(st.lists(IMAGE, max_size=2))]
+    references = draw(st.lists(st.sampled_from(images), min_size=1, max_size=6))
+    return train, [draw(SENTENCE | st.sampled_from(own)) for own in references], references
 
-    def grams(text: str, n: int) -> Counter[tuple[str, ...]]:
-        words = text.split()
-        return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
 
-    def vector(text: str, n: int) -> dict[tuple[str, ...], float]:
-        seen = {g: sum(any(g in grams(r, n) for r in own) for own in train) for g in grams(text, n)}
-        return {
-            g: c * (math.log(len(train)) - math.log(max(1, seen[g])))
-            for g, c in grams(text, n).items()
-        }
-
-    total = 0.0
-    for n in (1, 2, 3, 4):
-        for reference in references:
-            ours, theirs = vector(candidate, n), vector(reference, n)
-            dot = sum(min(w, theirs.get(g, 0)) * theirs.get(g, 0) for g, w in ours.items())
-            norm = math.hypot(*ours.values()) * math.hypot(*theirs.values())
-            gap = max(0, len(candidate.split()) - 1) - max(0, len(reference.split()) - 1)
-            total += (dot / norm if norm else 0) * math.exp(-(gap**2) / 72)
-    return 10 * total / 4 / len(references)
+def ended(captions: list[str]) -> list[str]:
+    return [f"{caption} <eos>" for caption in captions]
 
 
 @settings(deadline=None)
-@given(SENTENCE, st.lists(SENTENCE, min_size=1, max_size=3))
-def test_reward_is_the_papers_formula(candidate: str, references: list[str]) -> None:
-    found = CiderD(TRAIN, tokenised=True).scores([candidate], [references])[0]
-    assert found == pytest.approx(by_definition(candidate, references, TRAIN), abs=1e-9)
+@given(steps())
+def test_reward_is_pycocoevalcaps(step: tuple[list[list[str]], list[str], list[list[str]]]) -> None:
+    train, candidates, references = step
+    found = CiderD(train, tokenised=True).scores(candidates, references)
+    wanted = ReferenceCiderD(train).scores(candidates, references)
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(steps())
+def test_with_eos_reward_is_pycocoevalcaps_of_captions_with_one_more_word(
+    step: tuple[list[list[str]], list[str], list[list[str]]],
+) -> None:
+    train, candidates, references = step
+    found = CiderD(train, tokenised=True, count_eos=True).scores(candidates, references)
+    reference = ReferenceCiderD([ended(own) for own in train])
+    wanted = reference.scores(ended(candidates), [ended(own) for own in references])
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "references"),
+    [
+        ("", TRAIN[0]),
+        ("zebra xylophone", TRAIN[0]),
+        ("zebra zebra zebra", ["zebra zebra", "a zebra"]),
+        ("a cat sits", ["a cat sits"]),
+        ("a a a a a a", ["a a a", "a cat"]),
+        ("a dog", ["", "a dog"]),
+        ("", [""]),
+        ("dog " * 50, ["dog " * 30]),
+    ],
+)
+@pytest.mark.parametrize("train", [TRAIN, [["a dog"]], [["", "a"], [""]], [[""]]])
+def test_odd_captions_earn_what_pycocoevalcap_gives(
+    candidate: str, references: list[str], train: list[list[str]]
+) -> None:
+    found = CiderD(train, tokenised=True).scores([candidate], [references])
+    wanted = ReferenceCiderD(train).scores([candidate], [references])
+    assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_steps_worth_of_captions_earns_what_pycocoevalcap_gives() -> None:
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{rank}" for rank in range(300)])
+
+    def sentence() -> str:
+        return " ".join(words[np.minimum(rng.zipf(1.3, rng.integers(8, 17)) - 1, 299)])
+
+    train = [[sentence() for _ in range(5)] for _ in range(100)]
+    references = [train[index // 5] for index in range(100)]
+    candidates = [sentence() for _ in references]
+    found = CiderD(train, tokenised=True).scores(candidates, references)
+    assert found == pytest.approx(ReferenceCiderD(train).scores(candidates, references), abs=1e-9)
+    assert found.max() > 0.1
+
+
+@settings(deadline=None)
+@given(steps())
+def test_scores_are_blind_to_company_order_and_what_was_seen(
+    step: tuple[list[list[str]], list[str], list[list[str]]],
+) -> None:
+    train, candidates, references = step
+    reward = CiderD(train, tokenised=True)
+    together = reward.scores(candidates, references)
+    alone = [
+        CiderD(train, tokenised=True).scores([said], [own])[0]
+        for said, own in zip(candidates, references, strict=True)
+    ]
+    assert together == pytest.approx(alone, abs=1e-12)
+    again = reward.scores(candidates[::-1], references[::-1])
+    assert again == pytest.approx(together[::-1], abs=1e-12)
+
+
+def test_a_caption_said_twice_earns_twice_the_same() -> None:
+    reward = CiderD(TRAIN, tokenised=True)
+    said = ["a red dog", "a cat sits", "a red dog", "a red dog"]
+    first, _, again, of_another = reward.scores(said, [TRAIN[0], TRAIN[1], TRAIN[0], TRAIN[1]])
+    assert first == again != of_another
+
+
+def test_frequencies_do_not_depend_on_how_many_images_are_counted_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once = CiderD(TRAIN).scores(["a dog runs", "a man"], TRAIN[:2])
+    monkeypatch.setattr(module, "_PART", 1)
+    assert CiderD(TRAIN).scores(["a dog runs", "a man"], TRAIN[:2]).tolist() == at_once.tolist()
+
+
+def test_a_caption_that_breaks_off_loses_where_its_end_counts() -> None:
+    whole, broken = "a man with a dog", "a man with a"
+    plain = CiderD(TRAIN, tokenised=True).scores([whole, broken], [TRAIN[2]] * 2)
+    ended = CiderD(TRAIN, tokenised=True, count_eos=True).scores([whole, broken], [TRAIN[2]] * 2)
+    assert ended[1] / ended[0] < plain[1] / plain[0]
+
+
+def test_raw_captions_end_too() -> None:
+    raw = CiderD([[f"{own}." for own in o] for o in TRAIN], count_eos=True)
+    words = CiderD(TRAIN, tokenised=True, count_eos=True).scores(["a red dog"], [TRAIN[0]])
+    assert raw.scores(["A red dog."], [[f"{own}." for own in TRAIN[0]]]) == pytest.approx(words)
+
+
+def test_no_candidates_no_scores() -> None:
+    assert CiderD(TRAIN).scores([], []).shape == (0,)
 
 
 def test_frequencies_are_those_of_train_whatever_is_scored() -> None:

@@ -175,6 +175,15 @@ def test_reward_terms_are_logged_by_name(tiny: SimpleNamespace, tmp_path: Path) 
     assert metrics["reward"] == pytest.approx(metrics["clip_s"] + 2 * metrics["cider"], abs=1e-5)
 
 
+def test_the_end_counts_as_a_word_where_it_is_asked_for(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    settings = {"steps": 1, "weights": {"cider": 1.0}}
+    plain = Run(tiny, tmp_path / "plain", **settings)
+    ended = Run(tiny, tmp_path / "ended", **settings, cider_counts_eos=True)
+    assert plain.val[0]["val_reward"] != pytest.approx(ended.val[0]["val_reward"])
+
+
 def test_a_small_last_batch_is_never_drawn(tiny: SimpleNamespace, tmp_path: Path) -> None:
     """48 images in batches of 32: the 16 left over wait for the next order."""
     assert len(Run(tiny, tmp_path, batch_size=1_000, steps=2).val) == 2
