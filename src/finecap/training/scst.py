@@ -190,7 +190,6 @@ class SelfCriticalStep:
             uniforms=batch.uniforms.to(inputs.device),
             temperature=config.temperature,
         )  # (B, [greedy +] K, T)
-        torch.clear_autocast_cache()  # weights cast without gradient, which scoring must not take
         captions = to_captions(self.policy, drawn)
         vectors = self.features.vectors_of(batch.positions)
         with torch.autocast(inputs.device.type, enabled=False):  # differences of rewards are small
