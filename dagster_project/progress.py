@@ -1,7 +1,7 @@
 """What a person sees on the terminal while the pipeline runs: a line per start, end and log call.
 
-A Dagster logger, so that it works from whichever process a step runs in. Where time went is
-`overhead`'s; the full event log is in the UI.
+A Dagster logger, so that it works from whichever process a step runs in. On a terminal `bars` draws
+the same lines. Where time went is `overhead`'s; the full event log is in the UI.
 """
 
 import logging
@@ -10,9 +10,12 @@ import time
 
 import dagster as dg
 
+from dagster_project.bars import ENDED, STARTED, append
+
 _WIDTH = 36  # of the asset's column
 _SKIPPED = "Dependencies for step"
 """How Dagster begins to say that a step waits in vain; the failure before it says why."""
+_KINDS = {"STEP_START": STARTED, "ASSET_MATERIALIZATION": ENDED, "STEP_FAILURE": ENDED}
 
 
 class _Lines(logging.Formatter):
@@ -20,15 +23,20 @@ class _Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        meta = getattr(record, "dagster_meta", {}) or {}
-        event = meta.get("dagster_event")
-        step = (meta.get("step_key") or "").replace("__", "/")
-        text = (
-            _event_text(event) if event is not None else str(meta.get("orig_message") or record.msg)
-        )
-        if not text or not step or text.startswith(_SKIPPED):
-            return ""
-        return f"{time.strftime('%H:%M:%S')}  {step:<{_WIDTH}}  {text}"
+        step, _, text = _said(record)
+        return f"{time.strftime('%H:%M:%S')}  {step:<{_WIDTH}}  {text}" if text else ""
+
+
+def _said(record: logging.LogRecord) -> tuple[str, str, str]:
+    """Asset, kind and text of a record; no text where nobody wants to see it."""
+    meta = getattr(record, "dagster_meta", {}) or {}
+    event = meta.get("dagster_event")
+    step = (meta.get("step_key") or "").replace("__", "/")
+    text = _event_text(event) if event is not None else str(meta.get("orig_message") or record.msg)
+    if not text or not step or text.startswith(_SKIPPED):
+        return step, "", ""
+    kind = _KINDS.get(event.event_type_value, "") if event is not None else ""
+    return step, kind, text
 
 
 class _Handler(logging.StreamHandler):
@@ -37,7 +45,7 @@ class _Handler(logging.StreamHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record's line, if it has one."""
         line = self.format(record)
-        if line:
+        if line and not append(*_said(record), line):
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from rich.console import Console
 
+from dagster_project.bars import bars
 from dagster_project.home import DEFAULT_PROFILE, Home, home_of, profile_in
 from finecap.config import Profile, load_profile
 
@@ -102,7 +104,10 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, force: bool) ->
     from dagster_project.definitions import retrain_job
 
     job = dg.reconstructable(retrain_job)
-    with dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome:
+    with (
+        bars(Console(stderr=True)),
+        dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome,
+    ):
         return outcome.run_id, outcome.success
 
 

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import dagster as dg
+from rich.console import Console
 
 from dagster_project.artifacts import ArtifactStore
+from dagster_project.bars import bars
 from dagster_project.docs import README, write_block
 from dagster_project.home import Home, home_of, profile_in
 from dagster_project.pointer import pointer_md5
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare(home, profile)
     seeds: list[int] = options.seeds
     scores: dict[int, dict[str, Mapping[str, float]]] = {}
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, bars(Console(stderr=True)):
         for seed in sorted(seeds, reverse=True):
             say(f"seed {seed}")
             run_id = _execute(instance, seed)
