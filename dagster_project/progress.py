@@ -15,7 +15,12 @@ from dagster_project.bars import ENDED, STARTED, append
 _WIDTH = 36  # of the asset's column
 _SKIPPED = "Dependencies for step"
 """How Dagster begins to say that a step waits in vain; the failure before it says why."""
-_KINDS = {"STEP_START": STARTED, "ASSET_MATERIALIZATION": ENDED, "STEP_FAILURE": ENDED}
+_KINDS = {
+    "STEP_START": STARTED,
+    "ASSET_MATERIALIZATION": ENDED,
+    "ASSET_CHECK_EVALUATION": ENDED,
+    "STEP_FAILURE": ENDED,
+}
 
 
 class _Lines(logging.Formatter):
