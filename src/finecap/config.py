@@ -75,8 +75,22 @@ class AttributeNegativesConfig(Stage):
 
 
 class ClipConfig(Stage):
-    """A contrastive encoder of open_clip's making, trained here."""
+    """A contrastive encoder of open_clip's making: pretrained, or trained here."""
 
+    architecture: str | None = Field(
+        default=None,
+        description="an open_clip model, as `ViT-B-32`: sizes, vocabulary and preprocessing are "
+        "its own and it learns by contrast alone; empty: the fields of the towers shape one",
+    )
+    pretrained: str | None = Field(
+        default=None,
+        description="weights of `architecture`: an open_clip tag, as `openai`, or a local file",
+    )
+    tokenizer: str | None = Field(
+        default=None,
+        description="local folder of the Hugging Face tokenizer that a SigLIP model reads; empty: "
+        "the hub's",
+    )
     embed_dim: int = Field(default=128, ge=8)
     image_size: int = Field(default=64, ge=16, description="pixels; images are resized to it")
     image_tower: Literal["resnet", "vit", "timm"] = "resnet"
@@ -114,9 +128,11 @@ class ClipConfig(Stage):
     word_dropout: float = Field(
         default=0.0, ge=0, lt=1, description="share of a text's words that become <unk>"
     )
-    epochs: int = Field(default=6, ge=1)
+    epochs: int = Field(default=6, ge=0, description="0: `pretrained` weights are used as they are")
     batch_size: int = Field(default=128, ge=2)
-    lr: float = Field(default=3e-3, gt=0)
+    lr: float = Field(
+        default=3e-3, gt=0, description="for random weights; pretrained ones want about 1e-5"
+    )
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, le=0.5, description="of all steps, linear")
     bf16: bool = Field(
@@ -124,6 +140,22 @@ class ClipConfig(Stage):
     )
     threads: int = Field(default=1, ge=0, description="0 leaves torch's own choice")
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _weights_come_from_somewhere(self) -> Self:
+        """Random weights are trained; others have a source; neither takes the other's knobs."""
+        name = self.architecture
+        if name is None and (self.pretrained or self.tokenizer):
+            raise ValueError("`pretrained` and `tokenizer` need an open_clip `architecture`")
+        if name is None and not self.epochs:
+            raise ValueError("`epochs` is 0, which is for `pretrained` weights alone")
+        if name and self.pretrained is None:
+            raise ValueError(f"`architecture` {name} needs `pretrained`: an open_clip tag or file")
+        if name and (self.word_dropout or self.feature_dropout):
+            raise ValueError(
+                f"with `architecture` {name}, `word_dropout` and `feature_dropout` must be 0"
+            )
+        return self
 
 
 class ClipRewardConfig(Stage):

@@ -25,6 +25,27 @@ def contrastive_loss(image_features: Tensor, text_features: Tensor, logit_scale:
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
+def sigmoid_loss(
+    image_features: Tensor, text_features: Tensor, logit_scale: Tensor, logit_bias: Tensor
+) -> Tensor:
+    """Every pair judged on its own: does it match? (SigLIP, Zhai et al. 2023, equation 1).
+
+    Args:
+        image_features: (B, D), unit length.
+        text_features: (B, D), unit length.
+        logit_scale: (), the inverse temperature t, already exponentiated.
+        logit_bias: (), b.
+
+    Returns:
+        (), -1/B times the sum over all B x B pairs of log sigmoid(z (t cos(image, text) + b)), with
+        z = 1 for matching rows, -1 for others.
+    """
+    _check(image_features, 2, text_features)
+    logits = logit_scale * image_features @ text_features.T + logit_bias  # (B, B)
+    signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+    return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
 def word_targets(token_ids: Tensor, n_words: int, first_word: int) -> Tensor:
     """What `word_loss` aims at: the words of each text, rare ones weighing more.
 

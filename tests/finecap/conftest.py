@@ -1,8 +1,11 @@
 """A tiny drawn world with models trained on it for seconds, made once for all tests."""
 
+import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -58,6 +61,106 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         mle_metrics=metrics,
         new=new,
     )
+
+
+TINY_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 2}
+TINY_VISION = {"image_size": 32, "patch_size": 8, "head_width": 8}
+TINY_ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "tiny-vit": {
+        "embed_dim": 12,
+        "vision_cfg": {**TINY_VISION, "layers": 2, "width": 32},
+        "text_cfg": TINY_TEXT,
+    },
+    "tiny-rn": {
+        "embed_dim": 12,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64},
+        "text_cfg": TINY_TEXT,
+    },
+    # As MobileCLIP2: byte pairs and EOS, yet every token sees every other.
+    "tiny-both-ways": {
+        "embed_dim": 12,
+        "custom_text": True,
+        "vision_cfg": {**TINY_VISION, "layers": 1, "width": 16},
+        "text_cfg": {**TINY_TEXT, "no_causal_mask": True},
+    },
+    "tiny-siglip": {
+        "embed_dim": 96,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": {
+            "image_size": 160,
+            "timm_model_name": "test_vit3",
+            "timm_model_pretrained": False,
+            "timm_pool": "map",
+            "timm_proj": "none",
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": 24,
+            "hf_tokenizer_name": "nobody/tiny-siglip",
+            "tokenizer_kwargs": {"clean": "canonicalize"},
+            "width": 16,
+            "heads": 2,
+            "layers": 2,
+            "no_causal_mask": True,
+            "proj_bias": True,
+            "pool_type": "last",
+            "norm_kwargs": {"eps": 1e-6},
+        },
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def hub_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tokenizer such as SigLIP's: `</s>` ends a text and fills the context."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ("<unk>", "</s>", "a", "photo", "depicts", "red", "boat", "on", "the", "sea", "blue")
+    ids = {word: number for number, word in enumerate(words)}
+    fast = Tokenizer(models.WordLevel(ids, unk_token=words[0]))
+    fast.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+    fast.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
+        single="$A </s>", special_tokens=[("</s>", 1)]
+    )
+    named = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
+    folder = tmp_path_factory.mktemp("tokenizer")
+    PreTrainedTokenizerFast(tokenizer_object=fast, **named).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def open_clip_models(
+    tmp_path_factory: pytest.TempPathFactory, hub_tokenizer: Path
+) -> dict[str, SimpleNamespace]:
+    """Tiny architectures in open_clip's registry: its own model, and that model's checkpoint."""
+    import_module("finecap.models.torchvision_shim")
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("architectures")
+    for name, config in TINY_ARCHITECTURES.items():
+        (folder / f"{name}.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    made: dict[str, SimpleNamespace] = {}
+    for name in TINY_ARCHITECTURES:
+        torch.manual_seed(0)
+        reference = open_clip.create_model(name).eval()
+        with torch.no_grad():
+            for parameter in reference.parameters():  # some start at zero, and would hide a slip
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        checkpoint = folder / name / "weights.safetensors"
+        checkpoint.parent.mkdir()
+        save_file(reference.state_dict(), checkpoint)
+        fields = {"architecture": name, "pretrained": str(checkpoint), "epochs": 0}
+        tokenizer = {"tokenizer": str(hub_tokenizer)} if "siglip" in name else {}
+        made[name] = SimpleNamespace(
+            reference=reference, checkpoint=checkpoint, fields={**fields, **tokenizer}
+        )
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -95,6 +95,27 @@ def test_a_wrong_field_or_value_is_refused_by_name(own: Path, text: str, message
         load_profile(str(own))
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("architecture: ViT-B-32", "`architecture` ViT-B-32 needs `pretrained`: an open_clip"),
+        ("pretrained: openai", "need an open_clip `architecture`"),
+        ("tokenizer: folder", "need an open_clip `architecture`"),
+        ("epochs: 0", "`epochs` is 0, which is for `pretrained` weights alone"),
+        (
+            "architecture: ViT-B-32, pretrained: openai, word_dropout: 0.1",
+            "with `architecture` ViT-B-32, `word_dropout` and `feature_dropout` must be 0",
+        ),
+    ],
+)
+def test_an_encoder_without_a_source_of_weights_is_refused(
+    own: Path, fields: str, message: str
+) -> None:
+    own.write_text(f"name: own\nbase_clip: {{{fields}}}\n")
+    with pytest.raises(ProfileError, match=f"field base_clip: Value error, .*{message}"):
+        load_profile(str(own))
+
+
 def test_a_refusal_says_where_all_fields_are_printed(own: Path) -> None:
     own.write_text("name: own\nnothing: 1\n")
     with pytest.raises(ProfileError, match="`finecap profile show scenes` prints every field"):

@@ -1,6 +1,8 @@
 """The equations against hand-computed numbers and exact enumeration."""
 
 import itertools
+import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from finecap.losses import (
     leave_one_out_baseline,
     own_negative_loss,
     self_critical_loss,
+    sigmoid_loss,
     through_eos,
     token_log_probs,
     word_loss,
@@ -20,6 +23,9 @@ from finecap.losses import (
 )
 from finecap.models.decoding import decode
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
+
+import_module("finecap.models.torchvision_shim")
+from open_clip.loss import SigLipLoss  # noqa: E402
 
 MAX_TOKENS = 4
 
@@ -161,6 +167,26 @@ def test_contrastive_loss_of_equal_features_is_log_batch() -> None:
 def test_contrastive_loss_refuses_unmatched_rows() -> None:
     with pytest.raises(ValueError, match="one shape and rank 2"):
         contrastive_loss(torch.zeros(3, 8), torch.zeros(4, 8), torch.tensor(1.0))
+
+
+def test_sigmoid_loss_is_open_clips() -> None:
+    torch.manual_seed(0)
+    images, texts = (torch.nn.functional.normalize(torch.randn(5, 8), dim=-1) for _ in range(2))
+    scale, bias = torch.tensor(117.3), torch.tensor(-12.9)
+    reference = SigLipLoss()(images, texts, scale, bias)
+    torch.testing.assert_close(sigmoid_loss(images, texts, scale, bias), reference)
+
+
+def test_sigmoid_loss_of_one_pair_is_its_equation() -> None:
+    same = torch.tensor([[1.0, 0.0]])
+    loss = sigmoid_loss(same, same, torch.tensor(3.0), torch.tensor(-1.0))
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(-(3 - 1))))
+
+
+def test_sigmoid_loss_refuses_unmatched_rows() -> None:
+    one = torch.tensor(1.0)
+    with pytest.raises(ValueError, match="expected tensors of one shape"):
+        sigmoid_loss(torch.ones(2, 4), torch.ones(3, 4), one, one)
 
 
 def test_own_negative_loss_falls_as_the_positive_comes_closer() -> None:

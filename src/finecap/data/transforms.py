@@ -11,8 +11,9 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +29,24 @@ ImageSource = Path | str | bytes | npt.NDArray[np.generic] | Image.Image
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _CHUNK = 128  # images a thread resizes before the rows are written
-_TABLE_VERSION = 1  # raise it when the same image would give other pixels
+_TABLE_VERSION = 2  # raise it when the same image would give other pixels
 
 
 class ImageError(ValueError):
     """Something that is no readable image."""
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """How an image of any shape becomes a square; names as in open_clip's preprocess config."""
+
+    mode: Literal["shortest", "squash"] = "shortest"
+    """`shortest`: scaled by its shorter side, centre square kept; `squash`: stretched to fit."""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+
+CLIP_RESIZING = Resizing()
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
 def load_image(source: ImageSource) -> Image.Image:
@@ -59,33 +73,53 @@ def load_image(source: ImageSource) -> Image.Image:
         return _decoded(file, f"image {path}")
 
 
-def to_pixels(image: Image.Image, size: int) -> npt.NDArray[np.uint8]:
-    """The centre square of an RGB image at `size` x `size`, uint8 (size, size, 3).
+def to_pixels(
+    image: Image.Image, size: int, resizing: Resizing = CLIP_RESIZING
+) -> npt.NDArray[np.uint8]:
+    """The image at `size` x `size`, uint8 (size, size, 3); by default its centre square.
 
-    Bicubic with antialiasing, as CLIP's own transform. Mean and std are the model's, so
-    normalisation is too: an image read alone and its row of a `pixel_table` are then equal bytes.
+    Antialiased, and within one level of 255 of what torchvision's `Resize` and `CenterCrop` give.
+    Mean and std are the model's, so normalisation is too: an image read alone and its row of a
+    `pixel_table` are then equal bytes.
 
     Args:
         image: RGB.
         size: side, pixels.
+        resizing: how it becomes a square.
     """
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    if (width, height) != (size, size):
-        box = (left, top, left + side, top + side)
-        image = image.resize((size, size), Image.Resampling.BICUBIC, box=box)
-    return np.array(image)
+    if image.size == (size, size):
+        return np.array(image)
+    box = None if resizing.mode == "squash" else _centre_square(image.size, size)
+    return np.array(image.resize((size, size), _FILTERS[resizing.interpolation], box=box))
+
+
+def _centre_square(shape: tuple[int, int], size: int) -> tuple[float, float, float, float]:
+    """What a resize to `size` by the shorter side and a centre crop show of an image of `shape`.
+
+    In pixels of the image. Whole pixels of the resized image are cut off, as CLIP's transform does,
+    though it never exists here: of a panorama it would be huge.
+    """
+    shorter = min(shape)
+    resized = [int(size * side / shorter) for side in shape]
+    starts = [round((side - size) / 2) for side in resized]
+    (left, top), (x, y) = starts, (side / new for side, new in zip(shape, resized, strict=True))
+    return left * x, top * y, (left + size) * x, (top + size) * y
 
 
 def pixel_table(
-    folder: Path, records: Sequence[Record], size: int, destination: Path, log: Log
+    folder: Path,
+    records: Sequence[Record],
+    size: int,
+    destination: Path,
+    log: Log,
+    resizing: Resizing = CLIP_RESIZING,
 ) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
     """All images resized, uint8 (N, size, size, 3), read-only and memory-mapped.
 
     Written once to the file `destination` (`.npy`), with a `.npy.json` beside it that names what it
-    was made from; a later call with the same images (name, bytes on disk, time of change) and size
-    opens it. Two processes may build it at once: each writes its own file, the last rename stays.
+    was made from; a later call with the same images (name, bytes on disk, time of change), size and
+    resizing opens it. Two processes may build it at once: each writes its own file, the last rename
+    stays.
 
     Args:
         folder: the data folder that `Record.image` is relative to.
@@ -93,15 +127,17 @@ def pixel_table(
         size: side, pixels.
         destination: the `.npy` file; its folder must exist.
         log: receives progress.
+        resizing: how an image becomes a square.
 
     Raises:
         ImageError: an image does not decode; names the file.
         OSError: no space left; nothing half-written remains.
     """
-    key = _table_key(folder, records, size)
+    look = _Look(size, resizing)
+    key = _table_key(folder, records, look)
     sidecar = _sidecar(destination)
     if not (destination.is_file() and _sidecar_key(sidecar) == key):
-        _write_table(folder, records, size, destination, log)
+        _write_table(folder, records, look, destination, log)
         _write_text(sidecar, json.dumps({"key": key, "images": len(records), "size": size}))
     return cast(
         "np.memmap[tuple[int, ...], np.dtype[np.uint8]]", np.load(destination, mmap_mode="r")
@@ -160,22 +196,30 @@ def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(flat.astype(np.uint8)))
 
 
-def _rows(folder: Path, records: Sequence[Record], size: int) -> npt.NDArray[np.uint8]:
+@dataclass(frozen=True)
+class _Look:
+    """What a table's rows look like."""
+
+    size: int
+    resizing: Resizing
+
+
+def _rows(folder: Path, records: Sequence[Record], look: _Look) -> npt.NDArray[np.uint8]:
     """The table's rows (N, size, size, 3) of these records."""
-    rows = np.empty((len(records), size, size, 3), dtype=np.uint8)
+    rows = np.empty((len(records), look.size, look.size, 3), dtype=np.uint8)
     for row, record in zip(rows, records, strict=True):
-        row[:] = to_pixels(load_image(folder / record.image), size)
+        row[:] = to_pixels(load_image(folder / record.image), look.size, look.resizing)
     return rows
 
 
 def _table_rows(
-    folder: Path, records: Sequence[Record], size: int
+    folder: Path, records: Sequence[Record], look: _Look
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The rows in order, a chunk at a time; threads share the cores as Pillow frees the GIL."""
     starts = range(0, len(records), _CHUNK)
 
     def rows(start: int) -> npt.NDArray[np.uint8]:
-        return _rows(folder, records[start : start + _CHUNK], size)
+        return _rows(folder, records[start : start + _CHUNK], look)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
@@ -185,7 +229,7 @@ def _table_rows(
 
 
 def _write_table(
-    folder: Path, records: Sequence[Record], size: int, destination: Path, log: Log
+    folder: Path, records: Sequence[Record], look: _Look, destination: Path, log: Log
 ) -> None:
     """Write the `.npy` through ordinary writes.
 
@@ -193,15 +237,16 @@ def _write_table(
     where a write raises.
     """
     partial = destination.with_name(f"{destination.name}.{os.getpid()}.partial")
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(records), size, size, 3)}
+    shape = (len(records), look.size, look.size, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     done, step = 0, max(1, len(records) // 5)
     try:
         with partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for rows in _table_rows(folder, records, size):
+            for rows in _table_rows(folder, records, look):
                 file.write(rows.data)
                 if done // step != (done + len(rows)) // step:
-                    log(f"resized {done + len(rows)} of {len(records)} images to {size} px")
+                    log(f"resized {done + len(rows)} of {len(records)} images to {look.size} px")
                 done += len(rows)
         # Without its sidecar a table counts as absent, so a crash between the two is harmless.
         _sidecar(destination).unlink(missing_ok=True)
@@ -210,9 +255,9 @@ def _write_table(
         partial.unlink(missing_ok=True)
 
 
-def _table_key(folder: Path, records: Sequence[Record], size: int) -> str:
-    """md5 over what the table depends on: the files as they lie on disk, in order, and the size."""
-    digest = hashlib.md5(f"{_TABLE_VERSION} {size}".encode(), usedforsecurity=False)
+def _table_key(folder: Path, records: Sequence[Record], look: _Look) -> str:
+    """md5 over what the table depends on: the files as they lie on disk, in order, and the look."""
+    digest = hashlib.md5(f"{_TABLE_VERSION} {look}".encode(), usedforsecurity=False)
     for record in records:
         try:
             stat = (folder / record.image).stat()

@@ -1,7 +1,8 @@
 """The multi-modal encoder: an open_clip model, its tokenizer, and a grammar head where it has one.
 
-Everything that scores, retrieves or conditions on images goes through `ClipEncoder`. Texts are
-encoded with the prompt the encoder was trained with unless told otherwise.
+Everything that scores, retrieves or conditions on images goes through `ClipEncoder`, be its towers
+of our own shape or one of open_clip's architectures. Texts are encoded with the prompt the encoder
+was trained with unless told otherwise.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,11 +16,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from finecap.config import ClipConfig
-from finecap.data.tokenizer import WordTokenizer
-from finecap.data.transforms import ImageSource, load_image, to_pixels
+from finecap.data.transforms import ImageSource, Resizing, load_image, to_pixels
 from finecap.models import folder as model_folder
 from finecap.models import towers
+from finecap.models.architectures import Architecture
 from finecap.models.grammar import GrammarHead, RecurrentTower
+from finecap.models.text_tokenizers import TextTokenizer, cut, load_text_tokenizer
 
 T = TypeVar("T")
 
@@ -33,14 +35,25 @@ class ClipEncoder(nn.Module):
 
     Attributes:
         model: the open_clip model.
+        architecture: open_clip's, or None where the tower fields of the config shape the model.
         head: the grammar head, or None.
         grammar_tower: the head's own recurrent tower where it does not share CLIP's, or None.
     """
 
-    def __init__(self, config: ClipConfig, tokenizer: WordTokenizer) -> None:
+    def __init__(
+        self,
+        config: ClipConfig,
+        tokenizer: TextTokenizer,
+        architecture: Architecture | None = None,
+    ) -> None:
         super().__init__()
-        self.config, self.tokenizer = config, tokenizer
-        self.model = towers.build_model(config, len(tokenizer))
+        self.config, self.tokenizer, self.architecture = config, tokenizer, architecture
+        if architecture is None:
+            self.model = towers.build_model(config, len(tokenizer))
+            self.preprocessing = towers.preprocessing(config)
+        else:
+            self.model = architecture.build()
+            self.preprocessing = architecture.preprocessing
         self.head: GrammarHead | None = None
         self.grammar_tower: RecurrentTower | None = None
 
@@ -55,19 +68,32 @@ class ClipEncoder(nn.Module):
         return self.config.prompt
 
     @property
+    def resizing(self) -> Resizing:
+        """How an image becomes the square that the image tower sees."""
+        return self.preprocessing.resizing
+
+    @property
     def logit_scale(self) -> Tensor:
-        """The inverse temperature, at most 100 as in CLIP."""
-        return cast(Any, self.model).logit_scale.exp().clamp(max=100.0)
+        """The inverse temperature, at most 100 as in CLIP; SigLIP's knows no bound."""
+        scale: Tensor = cast(Any, self.model).logit_scale.exp()
+        return scale if self.logit_bias is not None else scale.clamp(max=100.0)
+
+    @property
+    def logit_bias(self) -> Tensor | None:
+        """What SigLIP adds to every logit, (); None of a model trained by softmax."""
+        return cast(Any, self.model).logit_bias
 
     def add_head(self, hidden: int, tower: str) -> None:
         """Give the encoder a grammar head on its text tower (`joint`) or on a GRU (`recurrent`)."""
         self.head = GrammarHead(self.config.text_width, hidden)
         if tower == "recurrent":
-            self.grammar_tower = RecurrentTower(len(self.tokenizer), self.config.text_width)
+            V, eos = len(self.tokenizer), self.tokenizer.eos
+            self.grammar_tower = RecurrentTower(V, self.config.text_width, eos)
 
     def pixel_values(self, pixels: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3) -> normalised float (B, 3, H, W)."""
-        mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in towers.normalisation(self.config))
+        wanted = self.preprocessing.mean, self.preprocessing.std
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in wanted)
         return (torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
 
     @property
@@ -91,7 +117,8 @@ class ClipEncoder(nn.Module):
 
     def preprocess(self, image: ImageSource) -> Tensor:
         """One image from a path, bytes, array or Pillow image: (3, H, W)."""
-        return self.pixel_values(to_pixels(load_image(image), self.config.image_size)[None])[0]
+        pixels = to_pixels(load_image(image), self.config.image_size, self.resizing)
+        return self.pixel_values(pixels[None])[0]
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[ImageSource], batch_size: int = 256) -> Tensor:
@@ -103,11 +130,11 @@ class ClipEncoder(nn.Module):
         return torch.cat(parts) if parts else torch.empty(0, self.dim)
 
     def tokenize(self, texts: Sequence[str], *, prompt: bool = True) -> Tensor:
-        """Token ids (N, T), T as long as the longest text needs."""
+        """Token ids (N, T), T as long as the longest text needs, or all that the tower needs."""
         prefixed = [f"{self.prompt} {text}" if prompt else text for text in texts]
         ids = self.tokenizer.encode_batch(prefixed, self.config.context_length)
-        longest = int((ids != 0).sum(1).max()) if len(ids) else 1
-        return torch.from_numpy(ids[:, :longest])
+        is_cut = towers.reads_to_eos(towers.text_tower(self.model))
+        return cut(ids, self.tokenizer.eos) if is_cut else torch.from_numpy(ids)
 
     def text_features(self, tokens: Tensor) -> Tensor:
         """Unit vectors (N, D) of token ids (N, T), with gradient."""
@@ -153,7 +180,8 @@ class ClipEncoder(nn.Module):
         self.tokenizer.save(folder / model_folder.VOCABULARY)
         head = None if self.head is None else self.head.layers[0].out_features
         tower = "joint" if self.grammar_tower is None else "recurrent"
-        extra = {"head_hidden": head, "grammar_tower": tower}
+        architecture = None if self.architecture is None else self.architecture.model_dump()
+        extra = {"head_hidden": head, "grammar_tower": tower, "architecture": architecture}
         model_folder.write_config(folder, {"clip": self.config.model_dump(), **extra})
 
 
@@ -164,15 +192,17 @@ def load_encoder(folder: Path) -> ClipEncoder:
         ModelFolderError: the folder is missing, incomplete or foreign.
     """
     config = model_folder.read_config(folder, {"clip", "head_hidden", "grammar_tower"})
-    tokenizer = WordTokenizer.load(folder / model_folder.VOCABULARY)
+    tokenizer = load_text_tokenizer(folder / model_folder.VOCABULARY)
+    described = config.get("architecture")
     try:
         settings = ClipConfig.model_validate(config["clip"])
+        architecture = Architecture.model_validate(described) if described else None
     except ValidationError as error:
         raise model_folder.ModelFolderError(
             f"{folder}: written by another version of finecap ({error.errors()[0]['loc'][0]}: "
             f"{error.errors()[0]['msg']}); train it again"
         ) from error
-    encoder = ClipEncoder(settings, tokenizer)
+    encoder = ClipEncoder(settings, tokenizer, architecture)
     if config["head_hidden"] is not None:
         encoder.add_head(config["head_hidden"], config["grammar_tower"])
     model_folder.read_weights(encoder, folder / model_folder.WEIGHTS)

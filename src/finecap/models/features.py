@@ -113,7 +113,8 @@ def extract(
     kept = [r for r in records if r.split != "train" or config.part in {"", r.part}]
     pixels_file = destination / "pixels.npy"
     model = load_encoder(encoder)
-    pixels = pixel_table(folder, kept, model.config.image_size, pixels_file, log)
+    size = model.config.image_size
+    pixels = pixel_table(folder, kept, size, pixels_file, log, model.resizing)
     _write(model, pixels, config.batch_size, destination, log)
     rows = pd.DataFrame({"image": [r.image for r in kept], "split": [r.split for r in kept]})
     rows.to_parquet(destination / "rows.parquet")

@@ -22,6 +22,11 @@ class ModelFolderError(ValueError):
     """A model folder or checkpoint that is missing, incomplete or of another kind."""
 
 
+def reason(error: Exception) -> str:
+    """What an error says first, for a message that says the rest."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0]
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """Write `config.json`."""
     folder.mkdir(parents=True, exist_ok=True)

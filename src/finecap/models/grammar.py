@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from finecap.data.tokenizer import EOS
+from finecap.models.text_tokenizers import end_of_text
 
 MOST_USES = 2  # "a" may return once; what returns more often is not told apart
 
@@ -50,15 +51,17 @@ def earlier_uses(tokens: Tensor) -> Tensor:
 class RecurrentTower(nn.Module):
     """Token ids to one feature: embedding and count of earlier uses, GRU, its state at the EOS."""
 
-    def __init__(self, vocabulary_size: int, width: int) -> None:
+    def __init__(self, vocabulary_size: int, width: int, eos: int = EOS) -> None:
         super().__init__()
+        self.eos = eos
         self.embedding = nn.Embedding(vocabulary_size, width)
         self.count_embedding = nn.Embedding(MOST_USES + 1, width)
         self.recurrent = nn.GRU(width, width, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T) -> (N, W)."""
+        at = end_of_text(tokens, self.eos)
+        tokens = tokens[:, : int(at.max()) + 1]  # SigLIP's ids always fill the context
         x = self.embedding(tokens) + self.count_embedding(earlier_uses(tokens))
         states, _ = self.recurrent(x)  # (N, T, W)
-        at = (tokens == EOS).int().argmax(-1)
         return states[torch.arange(len(states), device=states.device), at]

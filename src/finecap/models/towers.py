@@ -1,4 +1,4 @@
-"""Building open_clip models from our config, and reading what open_clip keeps to itself.
+"""Building towers of our own shape, and reading what open_clip keeps to itself.
 
 open_clip gives pooled features; the captioner needs the grid before pooling, and the grammar head
 the text feature before projection. Both are read here, for each kind of tower, from open_clip's own
@@ -15,14 +15,16 @@ from torch import Tensor, nn
 import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ignore[reportUnusedImport]
 from open_clip.model import CustomTextCLIP
 from open_clip.modified_resnet import Bottleneck
+from open_clip.transformer import text_global_pool
 from safetensors.torch import load_file
 
 from finecap.config import ClipConfig
 from finecap.data.tokenizer import EOS, PAD
+from finecap.models.architectures import Preprocessing
 from finecap.models.folder import ModelFolderError
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+CLIP = Preprocessing()
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 def build_model(config: ClipConfig, vocabulary_size: int) -> nn.Module:
@@ -106,9 +108,9 @@ def load_trunk(model: nn.Module, checkpoint: Path) -> None:
         ) from error
 
 
-def normalisation(config: ClipConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation the image tower expects, per RGB channel in [0, 1]."""
-    return (IMAGENET_MEAN, IMAGENET_STD) if config.image_tower == "timm" else (CLIP_MEAN, CLIP_STD)
+def preprocessing(config: ClipConfig) -> Preprocessing:
+    """How an image tower of our own shape wants its pixels."""
+    return IMAGENET if config.image_tower == "timm" else CLIP
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,7 @@ def image_forward(model: nn.Module, pixel_values: Tensor) -> ImageOutput:
     if hasattr(visual, "trunk"):
         x = visual.trunk.forward_features(pixel_values)
         pooled = visual.trunk.forward_head(x)
-        is_grid = x.ndim == 3  # noqa: PLR2004 (B, P, C) already
-        return ImageOutput(x if is_grid else _cells(x), visual.head(pooled))
+        return ImageOutput(_trunk_cells(visual.trunk, x), visual.head(pooled))
     output = visual.forward_intermediates(pixel_values, indices=1, output_fmt="NLC")
     return ImageOutput(output["image_intermediates"][-1], output["image_features"])
 
@@ -152,24 +153,35 @@ def _cells(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2)
 
 
+def _trunk_cells(trunk: Any, x: Tensor) -> Tensor:
+    """What a timm trunk gives before pooling -> (B, P, C): of a ViT without its class token."""
+    if x.ndim == 3:  # noqa: PLR2004 (B, tokens, C)
+        return x[:, getattr(trunk, "num_prefix_tokens", 0) :]
+    is_last = getattr(trunk, "output_fmt", "NCHW") == "NHWC"  # Swin's
+    return x.flatten(1, 2) if is_last else _cells(x)
+
+
 def text_tower(model: nn.Module) -> Any:
     """The module that holds embedding, transformer and projection of texts."""
-    return getattr(model, "text", model)
+    return cast(Any, model).text
+
+
+def reads_to_eos(tower: Any) -> bool:
+    """Whether nothing after the EOS counts: attention is causal and pooling reads the EOS."""
+    return tower.attn_mask is not None and tower.pool_type in {"argmax", "eos"}
 
 
 def pooled_text(tower: Any, tokens: Tensor) -> Tensor:
     """The text feature before projection, (N, T) -> (N, W).
 
-    open_clip always runs the whole context; captions fill a third of it. Here the context is cut to
-    T, which changes nothing: attention is causal and pooling reads the EOS.
+    open_clip always runs the whole context; captions fill a third of it. Of a tower that
+    `reads_to_eos` T may be as short as the longest text; any other wants its whole context.
     """
     T = tokens.shape[1]
     x = tower.token_embedding(tokens) + tower.positional_embedding[:T]
     mask = None if tower.attn_mask is None else tower.attn_mask[:T, :T]
     x = tower.ln_final(tower.transformer(x, attn_mask=mask))
-    pool = getattr(tower, "pool_type", None) or tower.text_pool_type
-    at = tokens.argmax(-1) if pool == "argmax" else (tokens == EOS).int().argmax(-1)
-    return x[torch.arange(len(x), device=x.device), at]  # (N, T, W) -> (N, W)
+    return text_global_pool(x, tokens, tower.pool_type, eos_token_id=tower.eos_id)
 
 
 def project_text(tower: Any, pooled: Tensor) -> Tensor:

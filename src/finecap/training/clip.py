@@ -1,10 +1,11 @@
-"""Contrastive training of the multi-modal encoder from scratch, or of its text side alone.
+"""Contrastive training of the multi-modal encoder: from scratch, from a pretrained one, or not.
 
-With `image_trainable` off this is locked-image tuning (Zhai et al. 2022): the trunk's features are
-computed once and only what follows them learns. Fine-tuning on negatives lives in `clip_reward`.
+With `image_trainable` off this is locked-image tuning (Zhai et al. 2022): features of what is
+frozen are computed once and only what follows them learns. A pretrained encoder with `epochs: 0` is
+used as it is. Fine-tuning on negatives lives in `clip_reward`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +20,11 @@ from finecap.data.records import Record
 from finecap.data.tokenizer import UNK, WordTokenizer
 from finecap.data.transforms import pixel_table
 from finecap.log import Log
-from finecap.losses import contrastive_loss, word_loss, word_targets
+from finecap.losses import contrastive_loss, sigmoid_loss, word_loss, word_targets
 from finecap.metrics.retrieval import ranks, recall_at_k
 from finecap.models import towers
 from finecap.models.clip import ClipEncoder
+from finecap.models.pretrained import load_pretrained
 from finecap.training.loop import Loop, Schedule, parameter_groups
 
 _MAX_TARGET_TOKENS = 128  # of all texts of one image together
@@ -55,6 +57,14 @@ def texts_of(record: Record, source: str, references: Sequence[int] = ()) -> lis
     return [record.captions[i] for i in references]
 
 
+def matching_loss(encoder: ClipEncoder, image_features: Tensor, text_features: Tensor) -> Tensor:
+    """The loss of matching rows (B, D) that this model is trained by: softmax's or sigmoid's."""
+    scale, bias = encoder.logit_scale, encoder.logit_bias
+    if bias is None:
+        return contrastive_loss(image_features, text_features, scale)
+    return sigmoid_loss(image_features, text_features, scale, bias)
+
+
 def train_clip(
     folder: Path,
     records: Sequence[Record],
@@ -79,13 +89,37 @@ def train_clip(
     torch.manual_seed(config.seed)
     train = [r for r in records if r.split == "train" and config.part in {"", r.part}]
     val = [r for r in records if r.split == "val"]
+    encoder = _start(train, config, log)
+    seen = [*train, *val] if config.epochs else val
+    size, path = encoder.config.image_size, destination / "pixels.npy"
+    pixels = pixel_table(folder, seen, size, path, log, encoder.resizing)
+    images = _Images(encoder, pixels, log)
+    metrics, steps = _learn(encoder, images, train, log) if config.epochs else ({}, 0)
+    metrics["val_t2i_r1"] = _val_recall(encoder.eval(), images, len(seen) - len(val), val)
+    log("val", steps, val_t2i_r1=metrics["val_t2i_r1"])
+    encoder.save(destination)
+    _remove_pixels(destination)
+    return metrics
+
+
+def _start(train: Sequence[Record], config: ClipConfig, log: Log) -> ClipEncoder:
+    """The encoder before its first step: pretrained, or random with the train texts' words."""
+    if config.architecture is not None:
+        return load_pretrained(config, log)
     vocabulary = [t for r in train for t in (*r.captions, *([r.alt_text] if r.alt_text else []))]
     tokenizer = WordTokenizer.build([*vocabulary, config.prompt], config.min_word_count)
     encoder = ClipEncoder(config, tokenizer)
     _load_trunk(encoder)
-    pixels = pixel_table(folder, [*train, *val], config.image_size, destination / "pixels.npy", log)
-    images = _Images(encoder, pixels, log)
-    words = _Words(encoder, train) if config.image_trainable and config.word_loss_weight else None
+    return encoder
+
+
+def _learn(
+    encoder: ClipEncoder, images: "_Images", train: Sequence[Record], log: Log
+) -> tuple[dict[str, float], int]:
+    """Take all steps; returns the last one's metrics, and how many there were."""
+    config = encoder.config
+    names_words = config.image_trainable and config.word_loss_weight and not config.architecture
+    words = _Words(encoder, train) if names_words else None
     groups = parameter_groups(encoder, config.weight_decay)
     groups += parameter_groups(words, 0.0) if words else []
     encoder.train()
@@ -98,19 +132,13 @@ def train_clip(
         seen = images.forward(batch.rows)  # (B, P, C), (B, D)
         tokens = drop_words(encoder.tokenize(batch.texts), config.word_dropout)
         text_features = encoder.text_features(tokens)  # (B, D)
-        contrast = contrastive_loss(seen.features, text_features, encoder.logit_scale)
+        contrast = matching_loss(encoder, seen.features, text_features)
         if words is None:
             return contrast, {}
         named = word_loss(words(seen.grid), words.targets[batch.rows])
         return contrast + config.word_loss_weight * named, {"contrastive": contrast.item()}
 
-    metrics = loop.run(objective, _batches(train, config, schedule.steps))
-    encoder.eval()
-    metrics["val_t2i_r1"] = _val_recall(encoder, images, len(train), val)
-    log("val", loop.step_count, val_t2i_r1=metrics["val_t2i_r1"])
-    encoder.save(destination)
-    _remove_pixels(destination)
-    return metrics
+    return loop.run(objective, _batches(train, config, schedule.steps)), loop.step_count
 
 
 def drop_words(tokens: Tensor, share: float) -> Tensor:
@@ -139,20 +167,33 @@ class _Words(nn.Module):
 
 
 class _Images:
-    """Image features of table rows, through the whole tower or from the frozen trunk's cache."""
+    """Image features of table rows, through the whole tower or from what is frozen of it."""
 
     def __init__(self, encoder: ClipEncoder, pixels: np.ndarray, log: Log) -> None:
         self.encoder, self.pixels = encoder, pixels
-        self.trunk: Tensor | None = None
-        if not encoder.config.image_trainable:
+        self.trunk: Tensor | None = None  # (N, C)
+        self.vectors: Tensor | None = None  # (N, D)
+        if encoder.config.image_trainable:
+            return
+        encoder.eval()
+        visual = cast(Any, encoder.model).visual
+        if encoder.architecture is not None:
+            visual.requires_grad_(False)
+            self.vectors = self._frozen(lambda seen: encoder.image_forward(seen).features, log)
+        elif not hasattr(visual, "trunk"):
+            raise ValueError("`image_trainable: false` needs `image_tower: timm` with a checkpoint")
+        else:
             # `freeze_bn_stats` would drop the activations of timm's BatchNormAct2d. Statistics
             # stay as they are anyway: the trunk runs once, in eval mode.
-            cast(Any, encoder.model).visual.lock(freeze_bn_stats=False)
-            encoder.eval()
-            self.trunk = self._trunk_features(log)
+            visual.lock(freeze_bn_stats=False)
+            trunk = visual.trunk
+            self.trunk = self._frozen(lambda x: trunk.forward_head(trunk.forward_features(x)), log)
 
     def forward(self, rows: np.ndarray) -> towers.ImageOutput:
-        """Grid (B, P, C; of a frozen trunk its pooled features) and unit vectors (B, D)."""
+        """Grid (B, P, C; of a frozen tower one cell, its features) and unit vectors (B, D)."""
+        if self.vectors is not None:
+            features = self.vectors[rows]
+            return towers.ImageOutput(features[:, None], features)
         if self.trunk is not None:
             pooled = self.trunk[rows]
             head = cast(Any, self.encoder.model).visual.head
@@ -165,20 +206,16 @@ class _Images:
         )
 
     @torch.no_grad()
-    def _trunk_features(self, log: Log) -> Tensor:
-        """Pooled trunk features of every image, (N, C)."""
-        visual = cast(Any, self.encoder.model).visual
-        if not hasattr(visual, "trunk"):
-            raise ValueError("`image_trainable: false` needs `image_tower: timm` with a checkpoint")
-        pooled: list[Tensor] = []
+    def _frozen(self, tower: Callable[[Tensor], Tensor], log: Log) -> Tensor:
+        """What a frozen tower gives for every image, (N, ...)."""
+        seen: list[Tensor] = []
         size = self.encoder.images_at_once
         for start in range(0, len(self.pixels), size):
             rows = np.asarray(self.pixels[start : start + size])
-            cells = visual.trunk.forward_features(self.encoder.pixel_values(rows))
-            pooled.append(visual.trunk.forward_head(cells))
+            seen.append(tower(self.encoder.pixel_values(rows)))
             if start // size % 250 == 0:
-                log(f"frozen trunk {start}/{len(self.pixels)}")
-        return torch.cat(pooled)
+                log(f"frozen image tower {start}/{len(self.pixels)}")
+        return torch.cat(seen)
 
 
 def _load_trunk(encoder: ClipEncoder) -> None:

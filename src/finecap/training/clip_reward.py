@@ -21,9 +21,9 @@ from finecap.config import ClipRewardConfig
 from finecap.data.records import Record
 from finecap.data.transforms import pixel_table
 from finecap.log import Log
-from finecap.losses import contrastive_loss, own_negative_loss
+from finecap.losses import own_negative_loss
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.training.clip import texts_of
+from finecap.training.clip import matching_loss, texts_of
 from finecap.training.loop import Loop, Schedule, parameter_groups
 
 
@@ -101,7 +101,7 @@ def _objective(
 ) -> tuple[Tensor, dict[str, float]]:
     """The sum of the losses of one batch, and each of them."""
     text_features = encoder.text_features(encoder.tokenize(batch.captions))  # (B, D)
-    contrast = contrastive_loss(vectors[batch.rows], text_features, encoder.logit_scale)
+    contrast = matching_loss(encoder, vectors[batch.rows], text_features)
     grammar_loss = _grammar_loss(encoder, batch.correct, batch.corrupted)
     loss = contrast + config.grammar_weight * grammar_loss
     metrics = {"contrastive": contrast.item(), "grammar": grammar_loss.item()}
@@ -189,7 +189,8 @@ def _image_vectors(
 ) -> Tensor:
     """Unit vectors (N, D) of the train images."""
     size = encoder.config.image_size
-    pixels = pixel_table(folder, train, size, destination / "pixels.npy", log)
+    path = destination / "pixels.npy"
+    pixels = pixel_table(folder, train, size, path, log, encoder.resizing)
     parts = [
         encoder.image_forward(encoder.pixel_values(np.asarray(pixels[i : i + 256]))).features
         for i in range(0, len(pixels), 256)

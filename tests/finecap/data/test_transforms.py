@@ -5,6 +5,7 @@ import json
 import resource
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from finecap.data import transforms
 from finecap.data.records import Record
-from finecap.data.transforms import ImageError, load_image, pixel_table, to_pixels
+from finecap.data.transforms import ImageError, Resizing, load_image, pixel_table, to_pixels
 from finecap.log import silent
 
 RED = (255, 0, 0)
@@ -153,6 +154,30 @@ def test_downscaling_is_antialiased():
     assert np.abs(to_pixels(load_image(stripes), 16).astype(int) - 127).max() < 20
 
 
+@pytest.mark.parametrize("shape", [(50, 83), (97, 40), (33, 33), (20, 31)])  # (H, W)
+def test_pixels_are_those_of_clips_own_transform(shape):
+    import_module("finecap.models.torchvision_shim")  # before torchvision
+    from torchvision.transforms import CenterCrop, InterpolationMode, Resize
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8))
+    reference = CenterCrop(32)(Resize(32, interpolation=InterpolationMode.BICUBIC)(image))
+    difference = to_pixels(image, 32).astype(int) - np.asarray(reference)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_squashed_image_shows_all_of_it():
+    image, squash = halves().crop((10, 0, 40, 20)), Resizing("squash")  # a third is red
+    assert to_pixels(image, 12, squash)[6, :, 1].tolist()[:3] == [0, 0, 0]
+    assert np.array_equal(to_pixels(image, 12, squash), image.resize((12, 12), 3))
+    bilinear = Resizing("squash", "bilinear")
+    assert np.array_equal(to_pixels(image, 12, bilinear), image.resize((12, 12), 2))
+
+
+def test_a_panorama_is_never_resized_whole():
+    pixels = to_pixels(Image.new("RGB", (60_000, 1), "red"), 224)
+    assert pixels.reshape(-1, 3).min(0).tolist() == [255, 0, 0]
+
+
 def test_a_table_row_equals_the_image_read_alone(folder, records, tmp_path):
     table = pixel_table(folder, records, 16, tmp_path / "pixels.npy", silent)
     assert (table.shape, table.dtype) == ((5, 16, 16, 3), np.uint8)
@@ -176,7 +201,7 @@ def test_a_finished_table_is_opened_and_not_written_again(folder, records, tmp_p
     assert path.stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("change", ["size", "image", "order", "sidecar"])
+@pytest.mark.parametrize("change", ["size", "resizing", "image", "order", "sidecar"])
 def test_a_table_of_other_images_is_written_anew(folder, records, tmp_path, change):
     path = tmp_path / "pixels.npy"
     pixel_table(folder, records, 16, path, silent)
@@ -187,9 +212,10 @@ def test_a_table_of_other_images_is_written_anew(folder, records, tmp_path, chan
     if change == "sidecar":
         (tmp_path / "pixels.npy.json").write_text(json.dumps([]))
     size = 8 if change == "size" else 16
-    table = pixel_table(folder, records, size, path, silent)
-    first = load_image(folder / records[0].image)
-    assert np.array_equal(table[0], to_pixels(first, size))
+    resizing = Resizing("squash" if change == "resizing" else "shortest")
+    table = pixel_table(folder, records, size, path, silent, resizing)
+    for row, record in zip(table, records, strict=True):
+        assert np.array_equal(row, to_pixels(load_image(folder / record.image), size, resizing))
 
 
 def test_a_failed_table_leaves_nothing(folder, records, tmp_path):

@@ -23,6 +23,13 @@ def test_a_recurrent_feature_is_blind_to_what_follows_the_eos() -> None:
     torch.testing.assert_close(tower(padded), tower(short).expand(2, -1))
 
 
+def test_a_recurrent_feature_ends_where_the_tokenizer_says() -> None:
+    tower = RecurrentTower(vocabulary_size=9, width=6, eos=1)
+    short = torch.tensor([[4, 5, 1]])
+    filled = torch.tensor([[4, 5, 1, 1, 1], [4, 5, 1, 7, 8]])
+    torch.testing.assert_close(tower(filled), tower(short).expand(2, -1))
+
+
 def test_a_recurrent_feature_knows_the_order_of_words() -> None:
     tower = RecurrentTower(vocabulary_size=9, width=6)
     there, back = tower(torch.tensor([[BOS, 4, 5, EOS], [BOS, 5, 4, EOS]]))

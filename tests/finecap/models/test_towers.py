@@ -1,5 +1,6 @@
 """Towers: sizes, normalisation and trunk checkpoints; features themselves: `test_clip`."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,10 @@ from torch import Tensor, nn
 from finecap.config import ClipConfig
 from finecap.models import towers
 from finecap.models.folder import ModelFolderError
+
+import_module("finecap.models.torchvision_shim")
+import timm  # noqa: E402
+from open_clip.timm_model import TimmModel  # noqa: E402
 
 SMALL: dict[str, Any] = {"embed_dim": 16, "text_width": 16, "text_heads": 2, "image_size": 32}
 RESNET = ClipConfig(image_width=8, **SMALL)
@@ -47,8 +52,34 @@ def test_asking_for_grid_channels_leaves_the_mode(training: bool) -> None:
 
 
 def test_each_tower_is_normalised_as_it_was_trained() -> None:
-    assert towers.normalisation(RESNET) == (towers.CLIP_MEAN, towers.CLIP_STD)
-    assert towers.normalisation(TIMM) == (towers.IMAGENET_MEAN, towers.IMAGENET_STD)
+    assert towers.preprocessing(RESNET) == towers.CLIP
+    assert towers.preprocessing(TIMM) == towers.IMAGENET
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_convnext", "swin_tiny_patch4_window7_224"])
+def test_a_trunks_grid_is_what_timm_calls_its_last_map(name: str) -> None:
+    torch.manual_seed(0)
+    options = {"embed_dim": 16, "pool": "avg", "proj": "linear"}
+    if name.startswith("swin"):  # channels last, and made small
+        visual = TimmModel("test_convnext", **options)
+        small = {"img_size": 64, "patch_size": 4, "window_size": 4, "embed_dim": 8}
+        depth = {"depths": (1, 1), "num_heads": (2, 2), "num_classes": 0}
+        visual.trunk = timm.models.swin_transformer.SwinTransformer(**small, **depth)
+        visual.head = nn.Linear(16, 16)
+        size = 64
+    else:
+        visual, size = TimmModel(name, **options), 160
+    model = type("Model", (), {"visual": visual.eval()})
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        (last,) = visual.trunk.forward_intermediates(
+            images, indices=1, norm=name == "test_vit", output_fmt="NCHW", intermediates_only=True
+        )
+        seen = towers.image_forward(cast(Any, model), images)
+        if name.startswith("swin"):  # timm leaves the norm to the head of these two
+            last = visual.trunk.norm(last.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        torch.testing.assert_close(seen.grid, last.flatten(2).transpose(1, 2))
+        torch.testing.assert_close(seen.features, visual(images))
 
 
 def test_a_checkpoint_is_loaded_without_its_classifier(

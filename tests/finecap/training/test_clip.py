@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,11 @@ from finecap.log import silent
 from finecap.models import towers
 from finecap.models.clip import load_encoder
 from finecap.models.folder import ModelFolderError
-from finecap.training.clip import drop_words, texts_of, train_clip
+from finecap.models.pretrained import load_pretrained
+from finecap.training.clip import drop_words, matching_loss, texts_of, train_clip
+
+import_module("finecap.models.torchvision_shim")
+from open_clip.loss import ClipLoss, SigLipLoss  # noqa: E402
 
 WITHOUT_ALT_TEXT = Record("images/1.png", "train", ("a boat", "the sea"))
 LOCKED = {"image_tower": "timm", "timm_model": "mobilenetv2_050", "image_trainable": False}
@@ -148,3 +153,68 @@ def test_dropped_words_are_unknown_and_special_tokens_stay() -> None:
     share = (dropped[:, 1:4] == UNK).float().mean().item()
     assert share == pytest.approx(0.25, abs=0.02)
     assert drop_words(tokens, 0.0) is tokens
+
+
+def tune(
+    tiny: SimpleNamespace, fields: dict[str, object], destination: Path, **changes: object
+) -> dict[str, float]:
+    """Tune a tiny pretrained encoder on the tiny world."""
+    steps = {"epochs": 1, "batch_size": 16, "lr": 1e-3, "bf16": False}
+    config = ClipConfig.model_validate({**fields, **steps, **changes})
+    return train_clip(tiny.folder, tiny.records, config, destination, silent)
+
+
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip"])
+def test_a_pretrained_encoder_is_packed_as_it_is(
+    name: str, tiny: SimpleNamespace, tmp_path: Path, open_clip_models: dict[str, SimpleNamespace]
+) -> None:
+    own = open_clip_models[name]
+    metrics = tune(tiny, own.fields, tmp_path, epochs=0, part="nobody's")
+    assert set(metrics) == {"val_t2i_r1"}
+    packed, reference = load_encoder(tmp_path), own.reference.state_dict()
+    tensors = {k.removeprefix("text."): v for k, v in packed.model.state_dict().items()}
+    assert all(torch.equal(tensors[k.removeprefix("text.")], v) for k, v in reference.items())
+    assert not list(tmp_path.glob("pixels*"))
+
+
+def moved(checkpoint: Path, folder: Path) -> set[str]:
+    """Towers and scalars of a tuned encoder that are no longer the checkpoint's."""
+    before, after = load_file(checkpoint), load_encoder(folder).model.state_dict()
+    named = {name: name if name in after else f"text.{name}" for name in before}
+    moved = {new for old, new in named.items() if not torch.equal(before[old], after[new])}
+    return {name.split(".")[0] for name in moved}
+
+
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-rn"])
+def test_a_pretrained_encoder_learns_from_where_it_was(
+    name: str, tiny: SimpleNamespace, tmp_path: Path, open_clip_models: dict[str, SimpleNamespace]
+) -> None:
+    own = open_clip_models[name]
+    metrics = tune(tiny, own.fields, tmp_path)
+    assert moved(own.checkpoint, tmp_path) == {"visual", "text", "logit_scale"}
+    assert metrics["loss"] == pytest.approx(math.log(16), abs=1)
+    assert "contrastive" not in metrics  # no words are predicted beside the contrast
+
+
+@pytest.mark.parametrize("name", ["tiny-rn", "tiny-siglip"])
+def test_a_locked_image_tower_of_a_pretrained_encoder_stays(
+    name: str, tiny: SimpleNamespace, tmp_path: Path, open_clip_models: dict[str, SimpleNamespace]
+) -> None:
+    own = open_clip_models[name]
+    tune(tiny, own.fields, tmp_path, image_trainable=False)
+    biased = {"logit_bias"} if name == "tiny-siglip" else set()  # no softmax would move it
+    assert moved(own.checkpoint, tmp_path) == {"text", "logit_scale"} | biased
+
+
+def test_a_sigmoid_model_is_told_by_its_bias(
+    open_clip_models: dict[str, SimpleNamespace],
+) -> None:
+    torch.manual_seed(0)
+    images, texts = (torch.nn.functional.normalize(torch.randn(4, 6), dim=-1) for _ in range(2))
+    for name, loss in (("tiny-vit", ClipLoss()), ("tiny-siglip", SigLipLoss())):
+        config = ClipConfig.model_validate(open_clip_models[name].fields)
+        encoder = load_pretrained(config, silent)
+        scale = encoder.logit_scale
+        bias = () if encoder.logit_bias is None else (encoder.logit_bias,)
+        reference = loss(images, texts, scale, *bias)
+        torch.testing.assert_close(matching_loss(encoder, images, texts), reference)

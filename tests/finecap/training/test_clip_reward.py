@@ -9,10 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from finecap.config import AttributeNegativesConfig, ClipRewardConfig, GrammarNegativesConfig
+from finecap.config import (
+    AttributeNegativesConfig,
+    ClipConfig,
+    ClipRewardConfig,
+    GrammarNegativesConfig,
+)
 from finecap.log import silent
 from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.pretrained import load_pretrained
 from finecap.negatives import attributes, grammar
+from finecap.rewards import Reward, RewardBatch
 from finecap.training.clip import train_clip
 from finecap.training.clip_reward import (
     _split,  # pyright: ignore[reportPrivateUsage]
@@ -155,3 +162,32 @@ def test_a_part_without_images_is_refused_by_name(
         finetune(
             tiny.encoder, tiny.folder, records, negatives.grammar, None, TINY, tmp_path, silent
         )
+
+
+@pytest.mark.parametrize("tower", ["joint", "recurrent"])
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip"])
+def test_a_pretrained_encoder_becomes_a_reward(
+    name: str,
+    tower: str,
+    tiny: SimpleNamespace,
+    negatives: SimpleNamespace,
+    open_clip_models: dict[str, SimpleNamespace],
+) -> None:
+    base, destination = tiny.new(), tiny.new()
+    load_pretrained(ClipConfig.model_validate(open_clip_models[name].fields), silent).save(base)
+    changes = {"grammar_tower": tower, "grammar_steps": 2, "steps": 2, "batch_size": 8}
+    config, tables = TINY.model_copy(update=changes), (negatives.grammar, negatives.attributes)
+    metrics = finetune(base, tiny.folder, tiny.records, *tables, config, destination, silent)
+    assert 0 <= metrics["attribute_accuracy"] <= 1
+    assert not changed(base, destination, "model.visual.")
+    assert changed(base, destination, "model.text.")
+    encoder = load_encoder(destination)
+    assert encoder.head is not None
+    assert encoder.head.layers[0].in_features == 16  # the text tower's width
+    if encoder.grammar_tower is not None:
+        assert encoder.grammar_tower.embedding.num_embeddings == len(encoder.tokenizer)
+    vectors = encoder.encode_images([tiny.folder / tiny.records[0].image])
+    reward = Reward({"clip_s": 1.0, "grammar": 1.0}, encoder)
+    total, parts = reward(RewardBatch([["a red boat", "a boat"]], vectors, [["a boat"]]))
+    assert total.shape == (1, 2)
+    assert 0 <= parts["grammar"] <= 1
