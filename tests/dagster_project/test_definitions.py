@@ -9,7 +9,7 @@ import pytest
 
 from dagster_project.definitions import all_assets, build_defs
 from dagster_project.home import Home
-from finecap.config import REWARDS, load_profile
+from finecap.config import REWARDS, load_profile, profile_names
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("graph.json")
@@ -89,6 +89,14 @@ def test_automation_is_off_until_turned_on(tmp_path: Path):
         == dg.DefaultScheduleStatus.STOPPED
     )
     assert defs.resolve_sensor_def("new_data").default_status == dg.DefaultSensorStatus.STOPPED
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_makes_a_graph_that_can_be_run(name: str, tmp_path: Path):
+    defs = build_defs(load_profile(name), Home(ROOT, tmp_path))
+    keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
+    assert {f"scst/{reward}" for reward in REWARDS} <= keys
+    assert defs.resolve_job_def("retrain").name == "retrain"
 
 
 def test_jobs_are_named(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Profiles: what is built in, how they combine, and how a wrong one is refused."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,26 @@ def own(tmp_path: Path) -> Path:
 
 def test_every_built_in_profile_loads() -> None:
     assert {load_profile(name).name for name in profile_names()} == set(profile_names())
-    assert {"scenes", "smoke", "flickr8k"} <= set(profile_names())
+    assert {"scenes", "smoke", "flickr8k", "coco"} <= set(profile_names())
 
 
 def test_the_default_profile_trains_every_reward_variant() -> None:
     assert tuple(load_profile("scenes").scst) == REWARDS
+
+
+def test_every_architecture_that_a_profile_names_has_its_weights() -> None:
+    open_clip = import_module("finecap.models.architectures").open_clip
+    profiles = [load_profile(name) for name in profile_names()]
+    named = [c for p in profiles for c in (p.base_clip, p.judge_clip) if c.architecture]
+    assert named
+    for encoder in named:
+        assert encoder.pretrained in open_clip.list_pretrained_tags_by_model(encoder.architecture)
+
+
+def test_no_warm_up_is_longer_than_its_run() -> None:
+    for name in profile_names():
+        for variant, scst in load_profile(name).scst.items():
+            assert scst.warmup_steps <= scst.steps / 5 or name == "smoke", (name, variant)
 
 
 def test_a_profile_that_extends_keeps_what_it_leaves_out(own: Path) -> None:
