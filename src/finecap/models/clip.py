@@ -58,6 +58,11 @@ class ClipEncoder(nn.Module):
         self.grammar_tower: RecurrentTower | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where the encoder computes; what it is asked for in whole comes back to the CPU."""
+        return next(self.parameters()).device
+
+    @property
     def dim(self) -> int:
         """D, the length of a feature vector."""
         return self.config.embed_dim
@@ -94,7 +99,8 @@ class ClipEncoder(nn.Module):
         """uint8 (B, H, W, 3) -> normalised float (B, 3, H, W)."""
         wanted = self.preprocessing.mean, self.preprocessing.std
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in wanted)
-        return (torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        normalised = (torch.tensor(pixels).permute(0, 3, 1, 2).float() / 255 - mean) / std
+        return normalised.to(self.device)
 
     @property
     def images_at_once(self) -> int:
@@ -127,14 +133,15 @@ class ClipEncoder(nn.Module):
             self.image_forward(torch.stack([self.preprocess(i) for i in chunk])).features
             for chunk in _chunks(images, batch_size)
         ]
-        return torch.cat(parts) if parts else torch.empty(0, self.dim)
+        return torch.cat(parts).cpu() if parts else torch.empty(0, self.dim)
 
     def tokenize(self, texts: Sequence[str], *, prompt: bool = True) -> Tensor:
         """Token ids (N, T), T as long as the longest text needs, or all that the tower needs."""
         prefixed = [f"{self.prompt} {text}" if prompt else text for text in texts]
         ids = self.tokenizer.encode_batch(prefixed, self.config.context_length)
         is_cut = towers.reads_to_eos(towers.text_tower(self.model))
-        return cut(ids, self.tokenizer.eos) if is_cut else torch.from_numpy(ids)
+        tokens = cut(ids, self.tokenizer.eos) if is_cut else torch.from_numpy(ids)
+        return tokens.to(self.device)
 
     def text_features(self, tokens: Tensor) -> Tensor:
         """Unit vectors (N, D) of token ids (N, T), with gradient."""
@@ -159,7 +166,7 @@ class ClipEncoder(nn.Module):
             self.text_features(self.tokenize(chunk, prompt=prompt))
             for chunk in _chunks(texts, batch_size)
         ]
-        return torch.cat(parts) if parts else torch.empty(0, self.dim)
+        return torch.cat(parts).cpu() if parts else torch.empty(0, self.dim)
 
     def grammar_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
         """g(c) in [0, 1] of each text, (N,)."""
@@ -172,7 +179,7 @@ class ClipEncoder(nn.Module):
             F.logsigmoid(self.grammar_logits(self.tokenize(chunk)))
             for chunk in _chunks(texts, batch_size)
         ]
-        return torch.cat(parts) if parts else torch.empty(0)
+        return torch.cat(parts).cpu() if parts else torch.empty(0)
 
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""

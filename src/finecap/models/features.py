@@ -142,8 +142,8 @@ def _write(
         if grid is None:
             shape = (N, *seen.grid.shape[1:])
             grid = np.lib.format.open_memmap(partial, "w+", dtype=np.float16, shape=shape)
-        grid[start : start + len(seen.grid)] = seen.grid.numpy().astype(np.float16)
-        vectors[start : start + len(seen.grid)] = seen.features.numpy()
+        grid[start : start + len(seen.grid)] = seen.grid.cpu().numpy().astype(np.float16)
+        vectors[start : start + len(seen.grid)] = seen.features.cpu().numpy()
         if start // batch_size % 10 == 0:
             log(f"features {start}/{N}")
     if grid is None:

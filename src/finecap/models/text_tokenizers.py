@@ -97,6 +97,7 @@ class HubTokenizer:
             raise ModelFolderError(
                 f"tokenizer {source} cannot be loaded ({reason(error)}); {remedy}"
             ) from error
+        refuse_wordless(self._tokenizer.tokenizer, source)
         self.eos = self._end()
 
     def _end(self) -> int:
@@ -177,6 +178,19 @@ def load_text_tokenizer(path: Path) -> TextTokenizer:
         source, size = str(path.parent / _FOLDER), content["vocabulary_size"]
         return HubTokenizer(source, size, content["mode"], content["options"])
     return WordTokenizer.load(path)
+
+
+def refuse_wordless(tokenizer: Any, source: str) -> None:
+    """Refuse what transformers makes of a folder that has a model's config and no tokenizer files.
+
+    Raises:
+        ModelFolderError: to the Hugging Face tokenizer all words are alike.
+    """
+    if len({tuple(tokenizer(word).input_ids) for word in ("a", "the", "on", "red")}) == 1:
+        raise ModelFolderError(
+            f"tokenizer {source} knows no words; put the tokenizer's own files there "
+            "(tokenizer.json, or vocab.txt, or a .model)"
+        )
 
 
 def end_of_text(tokens: Tensor, eos: int) -> Tensor:

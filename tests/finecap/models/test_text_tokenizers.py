@@ -1,5 +1,6 @@
 """Tokenizers of text towers: each kind's ids, the way to disk and back, what is refused."""
 
+import json
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -144,6 +145,13 @@ def test_a_tokenizer_without_special_tokens_is_refused(hub_tokenizer: Path, tmp_
     options = {"eos_token": None, "pad_token": None, "sep_token": None}
     with pytest.raises(ModelFolderError, match="has no end-of-text, separator or padding token"):
         HubTokenizer(str(tmp_path), 24, None, options)
+
+
+@pytest.mark.parametrize("kind", ["bert", "t5", "gemma"])
+def test_a_folder_without_a_vocabulary_is_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(ModelFolderError, match="knows no words; put the tokenizer's own files"):
+        HubTokenizer(str(tmp_path), 24, None, {})
 
 
 def test_a_folder_given_to_byte_pairs_is_refused(vit: Architecture, hub_tokenizer: Path) -> None:
