@@ -5,7 +5,7 @@ of our own shape or one of open_clip's architectures. Texts are encoded with the
 was trained with unless told otherwise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from finecap.config import ClipConfig
 from finecap.data.transforms import ImageSource, Resizing, load_image, to_pixels
 from finecap.models import folder as model_folder
-from finecap.models import towers
+from finecap.models import text_scoring, towers
 from finecap.models.architectures import Architecture
 from finecap.models.grammar import GrammarHead, RecurrentTower
 from finecap.models.text_tokenizers import TextTokenizer, cut, load_text_tokenizer
@@ -159,27 +159,48 @@ class ClipEncoder(nn.Module):
 
     @torch.no_grad()
     def encode_texts(
-        self, texts: Sequence[str], *, prompt: bool = True, batch_size: int = 512
+        self, texts: Sequence[str], *, prompt: bool = True, batch_size: int = 64
     ) -> Tensor:
         """Unit vectors (N, D) of texts."""
-        parts = [
-            self.text_features(self.tokenize(chunk, prompt=prompt))
-            for chunk in _chunks(texts, batch_size)
-        ]
-        return torch.cat(parts).cpu() if parts else torch.empty(0, self.dim)
+        tower = towers.text_tower(self.model)
 
-    def grammar_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
+        def read(tokens: Tensor) -> Tensor:
+            pooled = text_scoring.pooled_text(tower, tokens)
+            return F.normalize(towers.project_text(tower, pooled).float(), dim=-1)
+
+        return self._by_length(texts, read, prompt, batch_size, torch.empty(0, self.dim))
+
+    def grammar_scores(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
         """g(c) in [0, 1] of each text, (N,)."""
         return self.grammar_log_scores(texts, batch_size=batch_size).exp()
 
     @torch.no_grad()
-    def grammar_log_scores(self, texts: Sequence[str], *, batch_size: int = 512) -> Tensor:
+    def grammar_log_scores(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
         """Log g(c) <= 0 of each text, (N,): it tells apart what g rounds to 0."""
+
+        def read(tokens: Tensor) -> Tensor:
+            return F.logsigmoid(self.grammar_logits(tokens))
+
+        return self._by_length(texts, read, True, batch_size, torch.empty(0))
+
+    def _by_length(
+        self,
+        texts: Sequence[str],
+        read: Callable[[Tensor], Tensor],
+        prompt: bool,
+        batch_size: int,
+        nothing: Tensor,
+    ) -> Tensor:
+        """What `read` gives for each text's tokens; texts of like length go together, unpadded."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         parts = [
-            F.logsigmoid(self.grammar_logits(self.tokenize(chunk)))
-            for chunk in _chunks(texts, batch_size)
+            read(self.tokenize([texts[i] for i in chunk], prompt=prompt))
+            for chunk in _chunks(order, batch_size)
         ]
-        return torch.cat(parts).cpu() if parts else torch.empty(0)
+        if not parts:
+            return nothing
+        found = torch.cat(parts).cpu()
+        return torch.empty_like(found).index_copy_(0, torch.tensor(order), found)
 
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""

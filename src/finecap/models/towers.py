@@ -171,6 +171,13 @@ def reads_to_eos(tower: Any) -> bool:
     return tower.attn_mask is not None and tower.pool_type in {"argmax", "eos"}
 
 
+def end_of_text(tower: Any, tokens: Tensor) -> Tensor:
+    """Where each text ends, (N,): what a tower that `reads_to_eos` pools."""
+    if tower.pool_type == "argmax":
+        return tokens.argmax(-1)
+    return (tokens == tower.eos_id).int().argmax(-1)
+
+
 def pooled_text(tower: Any, tokens: Tensor) -> Tensor:
     """The text feature before projection, (N, T) -> (N, W).
 
