@@ -103,11 +103,13 @@ def _encoder(
     ) -> dg.MaterializeResult:
         from finecap.training.clip import train_clip
 
-        def work(folder: Path, log: Log) -> Mapping[str, float]:
-            records = records_of(validated_dataset.path)
-            return train_clip(dataset.path, records, settings(config, ClipConfig), folder, log)
-
         inputs = [dataset, validated_dataset]
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            records, chosen = records_of(validated_dataset.path), settings(config, ClipConfig)
+            kept = stages.checkpoints(context, config, inputs)
+            return train_clip(dataset.path, records, chosen, folder, log, kept)
+
         return stages.run(context, config, inputs, work, registered=Registered(model, name))
 
     return encoder

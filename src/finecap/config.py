@@ -130,6 +130,7 @@ class ClipConfig(Stage):
     )
     epochs: int = Field(default=6, ge=0, description="0: `pretrained` weights are used as they are")
     batch_size: int = Field(default=128, ge=2)
+    accumulate: int = Field(default=1, ge=1, description="parts that texts are encoded in: memory")
     lr: float = Field(
         default=3e-3, gt=0, description="for random weights; pretrained ones want about 1e-5"
     )

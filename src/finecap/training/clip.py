@@ -5,29 +5,30 @@ frozen are computed once and only what follows them learns. A pretrained encoder
 used as it is. Fine-tuning on negatives lives in `clip_reward`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from finecap.config import ClipConfig
 from finecap.data.records import Record
 from finecap.data.tokenizer import UNK, WordTokenizer
 from finecap.data.transforms import pixel_table
 from finecap.log import Log
-from finecap.losses import contrastive_loss, sigmoid_loss, word_loss, word_targets
+from finecap.losses import contrastive_loss, sigmoid_loss, word_loss
 from finecap.metrics.retrieval import ranks, recall_at_k
 from finecap.models import towers
 from finecap.models.clip import ClipEncoder
 from finecap.models.pretrained import load_pretrained
+from finecap.training.batches import SeededRows
+from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, parameter_groups
-
-_MAX_TARGET_TOKENS = 128  # of all texts of one image together
+from finecap.training.tower_images import NamedWords, TowerImages
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def train_clip(
     config: ClipConfig,
     destination: Path,
     log: Log,
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
     """Train an encoder on the train images of `config.part` and write it into `destination`.
 
@@ -80,6 +82,7 @@ def train_clip(
         config: architecture and training.
         destination: empty folder.
         log: progress.
+        checkpoints: where the run's state is kept, so that it can go on after an end by force.
 
     Returns:
         The last step's metrics, and `val_t2i_r1` on one text per val image.
@@ -93,8 +96,8 @@ def train_clip(
     seen = [*train, *val] if config.epochs else val
     size, path = encoder.config.image_size, destination / "pixels.npy"
     pixels = pixel_table(folder, seen, size, path, log, encoder.resizing)
-    images = _Images(encoder, pixels, log)
-    metrics, steps = _learn(encoder, images, train, log) if config.epochs else ({}, 0)
+    images = TowerImages(encoder, pixels, log)
+    metrics, steps = _learn(encoder, images, train, log, checkpoints) if config.epochs else ({}, 0)
     metrics["val_t2i_r1"] = _val_recall(encoder.eval(), images, len(seen) - len(val), val)
     log("val", steps, val_t2i_r1=metrics["val_t2i_r1"])
     encoder.save(destination)
@@ -113,32 +116,107 @@ def _start(train: Sequence[Record], config: ClipConfig, log: Log) -> ClipEncoder
     return encoder
 
 
+@dataclass(frozen=True)
+class _Phase:
+    """Part of the training: what is drawn, and what is learned of it."""
+
+    loop: Loop
+    rows: SeededRows
+    draw: Callable[[], Any]
+    objective: Callable[[Any], tuple[Tensor, dict[str, float]]]
+
+
 def _learn(
-    encoder: ClipEncoder, images: "_Images", train: Sequence[Record], log: Log
+    encoder: ClipEncoder,
+    images: TowerImages,
+    train: Sequence[Record],
+    log: Log,
+    checkpoints: Path | None,
 ) -> tuple[dict[str, float], int]:
     """Take all steps; returns the last one's metrics, and how many there were."""
     config = encoder.config
     names_words = config.image_trainable and config.word_loss_weight and not config.architecture
-    words = _Words(encoder, train) if names_words else None
+    said = [" ".join(texts_of(r, config.text, config.references)) for r in train]
+    words = NamedWords(encoder, said) if names_words else None
     groups = parameter_groups(encoder, config.weight_decay)
     groups += parameter_groups(words, 0.0) if words else []
-    encoder.train()
-    if words:
-        _learn_words(words, images, groups, config, log)
+    phases: dict[str, _Phase] = {}
+    if words and config.word_epochs:
+        schedule = _schedule(config, config.word_epochs, config.word_batch_size, len(train))
+        loop = Loop(groups, schedule, log, bf16=config.bf16, diverged=checkpoints)
+        phases["naming"] = _naming(words, images, loop, config)
     schedule = _schedule(config, config.epochs, config.batch_size, len(train))
-    loop = Loop(groups, schedule, log, bf16=config.bf16)
+    loop = Loop(groups, schedule, log, bf16=config.bf16, diverged=checkpoints)
+    phases["contrast"] = _contrast(encoder, images, words, train, loop)
+    parts: dict[str, Any] = {name: phase.loop for name, phase in phases.items()}
+    parts |= {f"{name}_rows": phase.rows for name, phase in phases.items()}
+    parts |= {"encoder": encoder} | ({"words": words} if words else {})
+
+    metrics: dict[str, float] = {}
+    encoder.train()
+    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log)
+    with resumable.resuming(**parts):
+        for phase in phases.values():
+            while phase.loop.step_count < phase.loop.schedule.steps:
+                metrics = phase.loop.step(phase.objective, phase.draw())
+                resumable.after_step(sum(p.loop.step_count for p in phases.values()))
+        resumable.after_step(sum(p.loop.step_count for p in phases.values()), now=True)
+    return metrics, phases["contrast"].loop.step_count
+
+
+def _naming(words: NamedWords, images: TowerImages, loop: Loop, config: ClipConfig) -> _Phase:
+    """Let the image tower name what it sees before texts are encoded: half the cost of an epoch."""
+    rows = SeededRows(len(words.targets), config.word_batch_size, config.seed)
+
+    def objective(chosen: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        return word_loss(words(images.forward(chosen).grid), words.targets[chosen]), {}
+
+    return _Phase(loop, rows, rows.next, objective)
+
+
+def _contrast(
+    encoder: ClipEncoder,
+    images: TowerImages,
+    words: NamedWords | None,
+    train: Sequence[Record],
+    loop: Loop,
+) -> _Phase:
+    """Bring images and texts together; every epoch a new order and another text of each image."""
+    config = encoder.config
+    rows = SeededRows(len(train), config.batch_size, config.seed)
+
+    def draw() -> _Batch:
+        chosen = rows.next()
+        texts = [texts_of(train[row], config.text, config.references) for row in chosen]
+        picks = rows.generator.integers(0, 1 << 30, len(chosen))
+        picked = [own[pick % len(own)] for own, pick in zip(texts, picks, strict=True)]
+        return _Batch(chosen, picked)
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         seen = images.forward(batch.rows)  # (B, P, C), (B, D)
         tokens = drop_words(encoder.tokenize(batch.texts), config.word_dropout)
-        text_features = encoder.text_features(tokens)  # (B, D)
+        text_features = in_parts(encoder.text_features, tokens, config.accumulate)  # (B, D)
         contrast = matching_loss(encoder, seen.features, text_features)
         if words is None:
             return contrast, {}
         named = word_loss(words(seen.grid), words.targets[batch.rows])
         return contrast + config.word_loss_weight * named, {"contrastive": contrast.item()}
 
-    return loop.run(objective, _batches(train, config, schedule.steps)), loop.step_count
+    return _Phase(loop, rows, draw, objective)
+
+
+def in_parts(encode: Callable[[Tensor], Tensor], tokens: Tensor, parts: int) -> Tensor:
+    """What `encode` gives for tokens (N, T), part by part, each part's activations made again.
+
+    A contrastive loss needs all features at once, so that a batch cannot be taken in parts as other
+    losses' can. Here memory is that of one part, time that of a second forward pass, and the
+    gradient the same (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size").
+    """
+    if parts == 1:
+        return encode(tokens)
+    return torch.cat(
+        [checkpoint(encode, part, use_reentrant=False) for part in tokens.chunk(parts)]
+    )
 
 
 def drop_words(tokens: Tensor, share: float) -> Tensor:
@@ -147,75 +225,6 @@ def drop_words(tokens: Tensor, share: float) -> Tensor:
         return tokens
     dropped = (torch.rand(tokens.shape) < share) & (tokens > UNK)
     return tokens.masked_fill(dropped, UNK)
-
-
-class _Words(nn.Module):
-    """Predicts the words of an image's texts from the mean of its grid; gone after training."""
-
-    def __init__(self, encoder: ClipEncoder, train: Sequence[Record]) -> None:
-        super().__init__()
-        tokenizer, config = encoder.tokenizer, encoder.config
-        texts = [" ".join(texts_of(r, config.text, config.references)) for r in train]
-        ids = torch.from_numpy(tokenizer.encode_batch(texts, _MAX_TARGET_TOKENS))
-        self.targets = word_targets(ids, len(tokenizer), UNK + 1)  # (N, V)
-        C = towers.grid_channels(encoder.model, encoder.config.image_size)
-        self.norm, self.project = nn.LayerNorm(C), nn.Linear(C, len(tokenizer))
-
-    def forward(self, grid: Tensor) -> Tensor:
-        """Logits of the words: (B, P, C) -> (B, V)."""
-        return self.project(self.norm(grid.float().mean(1)))
-
-
-class _Images:
-    """Image features of table rows, through the whole tower or from what is frozen of it."""
-
-    def __init__(self, encoder: ClipEncoder, pixels: np.ndarray, log: Log) -> None:
-        self.encoder, self.pixels = encoder, pixels
-        self.trunk: Tensor | None = None  # (N, C)
-        self.vectors: Tensor | None = None  # (N, D)
-        if encoder.config.image_trainable:
-            return
-        encoder.eval()
-        visual = cast(Any, encoder.model).visual
-        if encoder.architecture is not None:
-            visual.requires_grad_(False)
-            self.vectors = self._frozen(lambda seen: encoder.image_forward(seen).features, log)
-        elif not hasattr(visual, "trunk"):
-            raise ValueError("`image_trainable: false` needs `image_tower: timm` with a checkpoint")
-        else:
-            # `freeze_bn_stats` would drop the activations of timm's BatchNormAct2d. Statistics
-            # stay as they are anyway: the trunk runs once, in eval mode.
-            visual.lock(freeze_bn_stats=False)
-            trunk = visual.trunk
-            self.trunk = self._frozen(lambda x: trunk.forward_head(trunk.forward_features(x)), log)
-
-    def forward(self, rows: np.ndarray) -> towers.ImageOutput:
-        """Grid (B, P, C; of a frozen tower one cell, its features) and unit vectors (B, D)."""
-        if self.vectors is not None:
-            features = self.vectors[rows]
-            return towers.ImageOutput(features[:, None], features)
-        if self.trunk is not None:
-            pooled = self.trunk[rows]
-            head = cast(Any, self.encoder.model).visual.head
-            dropout = self.encoder.config.feature_dropout
-            pooled = F.dropout(pooled, dropout, training=head.training)
-            return towers.ImageOutput(pooled[:, None], F.normalize(head(pooled).float(), dim=-1))
-        pixel_values = self.encoder.pixel_values(np.asarray(self.pixels[rows]))
-        return self.encoder.image_forward(
-            pixel_values.contiguous(memory_format=torch.channels_last)
-        )
-
-    @torch.no_grad()
-    def _frozen(self, tower: Callable[[Tensor], Tensor], log: Log) -> Tensor:
-        """What a frozen tower gives for every image, (N, ...)."""
-        seen: list[Tensor] = []
-        size = self.encoder.images_at_once
-        for start in range(0, len(self.pixels), size):
-            rows = np.asarray(self.pixels[start : start + size])
-            seen.append(tower(self.encoder.pixel_values(rows)))
-            if start // size % 250 == 0:
-                log(f"frozen image tower {start}/{len(self.pixels)}")
-        return torch.cat(seen)
 
 
 def _load_trunk(encoder: ClipEncoder) -> None:
@@ -227,25 +236,6 @@ def _load_trunk(encoder: ClipEncoder) -> None:
         raise ValueError(
             "a frozen image tower needs `timm_checkpoint`: random weights learn nothing"
         )
-
-
-def _learn_words(
-    words: _Words, images: _Images, groups: list[dict[str, Any]], config: ClipConfig, log: Log
-) -> None:
-    """Let the image tower name what it sees before texts are encoded: half the cost of an epoch."""
-    N = len(words.targets)
-    schedule = _schedule(config, config.word_epochs, config.word_batch_size, N)
-    loop = Loop(groups, schedule, log, bf16=config.bf16)
-    generator = np.random.default_rng(config.seed)
-
-    def objective(rows: np.ndarray) -> tuple[Tensor, dict[str, float]]:
-        return word_loss(words(images.forward(rows).grid), words.targets[rows]), {}
-
-    for _ in range(config.word_epochs):
-        order = generator.permutation(N)[
-            : schedule.steps // config.word_epochs * config.word_batch_size
-        ]
-        loop.run(objective, np.split(order, len(order) // config.word_batch_size))
 
 
 def _schedule(config: ClipConfig, epochs: int, batch_size: int, n_train: int) -> Schedule:
@@ -260,21 +250,10 @@ def _schedule(config: ClipConfig, epochs: int, batch_size: int, n_train: int) ->
     return Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
 
 
-def _batches(train: Sequence[Record], config: ClipConfig, steps: int) -> Iterator[_Batch]:
-    """`steps` batches; every epoch a new seeded order and another text of each image."""
-    generator = np.random.default_rng(config.seed)
-    order = np.empty(0, dtype=np.int64)
-    for _ in range(steps):
-        if len(order) < config.batch_size:
-            order = generator.permutation(len(train))
-        rows, order = order[: config.batch_size], order[config.batch_size :]
-        texts = [texts_of(train[row], config.text, config.references) for row in rows]
-        picks = generator.integers(0, 1 << 30, len(rows))
-        yield _Batch(rows, [own[pick % len(own)] for own, pick in zip(texts, picks, strict=True)])
-
-
 @torch.no_grad()
-def _val_recall(encoder: ClipEncoder, images: _Images, first: int, val: Sequence[Record]) -> float:
+def _val_recall(
+    encoder: ClipEncoder, images: TowerImages, first: int, val: Sequence[Record]
+) -> float:
     """Text-to-image R@1 of the first text it learns from of each val image, among all of them."""
     if not val:
         raise ValueError("no val images: expected some rows with split `val`")
