@@ -156,6 +156,7 @@ def _swapped(
     """One mention, picked at random, replaced by another value of the attribute."""
     mention = generator.choice(mentions)
     beside = {m.value.group for m in mentions if m.removal and m.removal == mention.removal}
+    beside |= _joined(bare(words[mention.start : mention.end]), bank.lexicon)
     if bank.attribute == "background" and mention.removal:
         phrase = _draw(bank, mention, beside, generator, kind="phrase")
         if phrase is not None:
@@ -167,6 +168,12 @@ def _swapped(
     if bank.attribute == "relation" and phrase[0] not in single_words("prepositions"):
         start = mention.end - len(mention.value.words)  # "to the" stays before "right of"
     return _replaced(words, start, mention.end, phrase)
+
+
+def _joined(words: Sequence[str], lexicon: Lexicon) -> set[str]:
+    """Groups of all values in hyphenated words: "black-and-white" is swapped for neither."""
+    parts = [(part,) for word in words if "-" in word for part in word.split("-")]
+    return {lexicon[part].group for part in parts if part in lexicon}
 
 
 def _draw(

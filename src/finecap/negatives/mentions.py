@@ -9,19 +9,22 @@ count, material), places in a prepositional phrase (background), and links betwe
 * A relation becomes "and", a verb of position before it goes too: "a cat sitting next to a car"
   leaves "a cat and a car". Before a background ("under the night sky") it is no relation.
 * "black and white" is one mention for removal. A colour that is the noun itself ("an orange") is
-  none, and "red-haired" names no colour of a thing.
+  none, and "red-haired" names no colour of a thing. A hyphenated word goes whole: "red-brick" names
+  a colour and a material, "brick-red" a colour alone, as its last part says what it is.
 
 What is not here: what replaces a mention (`attributes`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from finecap.negatives.lexicons import (
     Lexicon,
     Value,
     all_function_words,
     function_words,
+    load_lexicon,
     single_words,
 )
 
@@ -30,6 +33,18 @@ NOT_PLACES = frozenset({"of", "with", "without", "like", "as", "about", "for"})
 
 SHADES = frozenset({"dark", "light", "bright", "pale", "deep", "and"})
 """Parts of hyphenated colours that are no values themselves ("dark-blue", "red-and-white")."""
+
+DESCRIBING = ("colour", "size", "material")
+"""Attributes whose values join others in a hyphenated word ("red-brick")."""
+
+SUFFIXES = {"colour": frozenset({"colored", "coloured"}), "size": frozenset({"sized"})}
+"""Last parts of hyphenated words that say which attribute the others name ("large-sized")."""
+
+STATES = frozenset({"covered", "surrounded"})
+"""Participles that say nothing without their place ("a field covered in snow")."""
+
+NO_THINGS = frozenset({"each", "there", "here"})
+"""Words after which a relation is none to a thing ("over there")."""
 
 PRONOUNS = frozenset(
     {"him", "her", "it", "them", "us", "me", "you", "himself", "herself", "itself"}
@@ -60,10 +75,9 @@ def find_mentions(
         lexicon: Its values.
         backgrounds: The values of `background`, so that a relation to one is left alone.
     """
+    spans = _spans(words, attribute, lexicon)
     if attribute == "background":
-        spans = _spans(words, lexicon, plurals=True)
         return [_place(words, *span) for span in spans if _ends_phrase(words, span[1])]
-    spans = _spans(words, lexicon, plurals=False)
     if attribute == "relation":
         found = (_relation(words, *span, backgrounds) for span in spans)
         return [mention for mention in found if mention is not None]
@@ -90,9 +104,7 @@ def singular(words: tuple[str, ...], lexicon: Lexicon) -> Value | None:
     return next((lexicon[(*words[:-1], s)] for s in stems if (*words[:-1], s) in lexicon), None)
 
 
-def _spans(
-    words: Sequence[str], lexicon: Lexicon, *, plurals: bool
-) -> list[tuple[int, int, Value]]:
+def _spans(words: Sequence[str], attribute: str, lexicon: Lexicon) -> list[tuple[int, int, Value]]:
     """Non-overlapping values, the longest first at each place."""
     spans: list[tuple[int, int, Value]] = []
     openings, longest = lexicon.openings, lexicon.longest
@@ -101,9 +113,10 @@ def _spans(
         may_begin = words[at] in openings or "-" in words[at]
         for size in range(min(longest, len(words) - at) if may_begin else 0, 0, -1):
             said = tuple(words[at : at + size])
-            value = singular(said, lexicon) if plurals else lexicon.get(said)
+            is_place = attribute == "background"  # the only values that have plurals
+            value = singular(said, lexicon) if is_place else lexicon.get(said)
             if value is None and size == 1 and "-" in words[at]:
-                value = _hyphenated(words[at], lexicon)
+                value = _hyphenated(words[at], attribute, lexicon)
             if value is not None:
                 spans.append((at, at + size, value))
                 at += size - 1
@@ -112,12 +125,21 @@ def _spans(
     return spans
 
 
-def _hyphenated(word: str, lexicon: Lexicon) -> Value | None:
-    """The value that a word of several values states: "dark-blue" is a blue."""
-    parts = word.split("-")
-    values = [lexicon[(part,)] for part in parts if (part,) in lexicon]
-    is_whole = len(parts) > 1 and all(p in SHADES or (p,) in lexicon for p in parts)
-    return values[-1] if is_whole and values else None
+def _hyphenated(word: str, attribute: str, lexicon: Lexicon) -> Value | None:
+    """The value that a word of several values states: "dark-blue" is a blue, "red-brick" a red."""
+    *first, last = word.split("-")
+    values = [lexicon[(part,)] for part in (*first, last) if (part,) in lexicon]
+    is_own = all(part in SHADES or (part,) in lexicon for part in (*first, last))
+    ends_well = (last,) in lexicon or last in _values("material") | SUFFIXES.get(attribute, set())
+    is_joined = attribute in DESCRIBING and ends_well and _values(*DESCRIBING).issuperset(first)
+    return values[-1] if values and (is_own or is_joined) else None
+
+
+@cache
+def _values(*attributes: str) -> frozenset[str]:
+    """The built-in values of one word."""
+    lexicons = (load_lexicon(attribute) for attribute in attributes)
+    return frozenset(words[0] for lexicon in lexicons for words in lexicon if len(words) == 1)
 
 
 def _ends_phrase(words: Sequence[str], end: int) -> bool:
@@ -135,8 +157,10 @@ def _place(words: Sequence[str], start: int, end: int, value: Value) -> Mention:
     for at in range(start - 1, max(-1, start - 2 - MAX_PHRASE), -1):
         if words[at] in prepositions:
             begin = _preposition_start(words, at)
-            removal = None if begin == at and words[at] in NOT_PLACES else (begin, end)
-            return Mention(start, end, value, removal)
+            if begin == at and words[at] in NOT_PLACES:
+                return Mention(start, end, value, None)
+            is_state = begin > 0 and words[begin - 1] in STATES
+            return Mention(start, end, value, (begin - 1 if is_state else begin, end))
         if words[at] in all_function_words() and words[at] not in openers:
             break
     return Mention(start, end, value, None)
@@ -163,7 +187,7 @@ def _relation(
     stop = next((i for i in range(end, len(words)) if words[i] in function), len(words))
     complement = tuple(words[end:stop])
     is_pronoun = len(complement) == 1 and complement[0] in PRONOUNS
-    if start == 0 or not complement or is_pronoun or complement[0] == "each":
+    if start == 0 or not complement or is_pronoun or complement[0] in NO_THINGS:
         return None
     if any(singular(complement[i:], backgrounds) for i in range(len(complement))):
         return None

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from finecap.config import GrammarNegativesConfig
 from finecap.data.records import Record
 from finecap.negatives.corpus import Corpus, read_corpus
-from finecap.negatives.grammar import KINDS, build_table, corrupt
+from finecap.negatives.grammar import KINDS, TURNS, build_table, corrupt
+from finecap.negatives.lexicons import single_words
 from finecap.negatives.words import key
 
 CORPUS = read_corpus(
@@ -85,9 +86,24 @@ def test_another_seed_gives_another_table(records: list[Record]):
 def test_every_kind_has_its_share(records: list[Record]):
     table = build_table(records, GrammarNegativesConfig())
     shares = table["kind"].value_counts(normalize=True)
+    turns = {kind: TURNS.get(kind, 1) for kind in KINDS}
     assert set(shares.index) == set(KINDS)
-    assert shares.min() > 0.02
-    assert shares.max() < 0.2
+    for kind, n in turns.items():
+        expected = n / sum(turns.values())
+        assert shares[kind] == pytest.approx(expected, rel=0.5), kind
+
+
+def test_cut_off_endings_are_present_and_end_in_every_class_of_function_word(
+    records: list[Record],
+):
+    table = build_table(records, GrammarNegativesConfig())
+    last = table[table["kind"] == "cut_off"]["negative"].str.split().str[-1]
+    classes = [single_words(name) for name in ("articles", "prepositions", "conjunctions")]
+    assert len(last) > 0.03 * len(table)
+    assert all(last.isin(words).any() for words in classes)
+    assert last.isin(frozenset().union(*classes)).all()
+    correct = frozenset(caption.split()[-1] for r in records for caption in r.captions)
+    assert not correct & frozenset().union(*classes)
 
 
 def test_no_negative_is_a_correct_caption(records: list[Record]):
