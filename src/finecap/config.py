@@ -165,9 +165,19 @@ class ClipRewardConfig(Stage):
     grammar_tower: Literal["joint", "recurrent"] = Field(
         default="recurrent", description="what the head reads: CLIP's text tower, or its own GRU"
     )
+    grammar_loss: Literal["classification", "contrastive", "both"] = Field(
+        default="classification",
+        description="what corruptions train: the head, columns of the contrastive loss, or both",
+    )
     hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
     grammar_steps: int = Field(
         default=700, ge=0, description="of a recurrent tower alone, before `steps` of all losses"
+    )
+    positive_threshold: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="captions of lower g are no positives of the contrastive loss; unset: all are",
     )
     steps: int = Field(default=120, ge=1)
     batch_size: int = Field(default=128, ge=2)
@@ -180,6 +190,23 @@ class ClipRewardConfig(Stage):
     val_share: float = Field(default=0.05, gt=0, lt=1, description="of the captions, held out")
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _positives_are_selected_by_a_trained_head(self) -> Self:
+        """What g selects for the contrastive loss, it must have been trained for before."""
+        reasons = {
+            "`grammar_loss: contrastive` trains none": self.grammar_loss == "contrastive",
+            "`grammar_tower: joint` trains it with that loss": self.grammar_tower == "joint",
+            "`grammar_steps: 0` leaves it untrained": self.grammar_steps == 0,
+        }
+        found = [reason for reason, holds in reasons.items() if holds]
+        if self.positive_threshold is not None and found:
+            raise ValueError(
+                f"`positive_threshold: {self.positive_threshold}` needs a grammar head trained "
+                f"before the contrastive loss, but {found[0]}; set `grammar_tower: recurrent`, "
+                "`grammar_steps` above 0 and `grammar_loss` classification or both"
+            )
+        return self
 
 
 class FeaturesConfig(Stage):

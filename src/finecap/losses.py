@@ -8,13 +8,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def contrastive_loss(image_features: Tensor, text_features: Tensor, logit_scale: Tensor) -> Tensor:
+def contrastive_loss(
+    image_features: Tensor,
+    text_features: Tensor,
+    logit_scale: Tensor,
+    extra_text_features: Tensor | None = None,
+) -> Tensor:
     """Symmetric InfoNCE between matching rows (CLIP, Radford et al. 2021, figure 3).
+
+    Texts that belong to no image are more columns an image must not choose, hard negatives as in
+    NegCLIP (Yuksekgonul et al. 2023, "When and why vision-language models behave like
+    bags-of-words", section 4). With unit vectors x of images, y of their texts, z of those others
+    and the scale s:
+
+        image to text   -log exp(s x_i y_i) / (sum_j exp(s x_i y_j) + sum_e exp(s x_i z_e))
+        text to image   -log exp(s x_i y_i) / sum_j exp(s x_j y_i)      no z: it has no image
 
     Args:
         image_features: (B, D), unit length.
         text_features: (B, D), unit length.
         logit_scale: (), the inverse temperature, already exponentiated.
+        extra_text_features: (E, D), unit length, of texts that match no image; None: E = 0.
 
     Returns:
         (), the mean of the image-to-text and text-to-image cross-entropies.
@@ -22,11 +36,20 @@ def contrastive_loss(image_features: Tensor, text_features: Tensor, logit_scale:
     _check(image_features, 2, text_features)
     logits = logit_scale * image_features @ text_features.T  # (B, B)
     labels = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+    by_image = logits
+    if extra_text_features is not None:
+        _check(extra_text_features[:1], 2, text_features[:1])
+        extra = logit_scale * image_features @ extra_text_features.T  # (B, E)
+        by_image = torch.cat([logits, extra], -1)  # (B, B), (B, E) -> (B, B + E)
+    return (F.cross_entropy(by_image, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
 def sigmoid_loss(
-    image_features: Tensor, text_features: Tensor, logit_scale: Tensor, logit_bias: Tensor
+    image_features: Tensor,
+    text_features: Tensor,
+    logit_scale: Tensor,
+    logit_bias: Tensor,
+    extra_text_features: Tensor | None = None,
 ) -> Tensor:
     """Every pair judged on its own: does it match? (SigLIP, Zhai et al. 2023, equation 1).
 
@@ -35,14 +58,18 @@ def sigmoid_loss(
         text_features: (B, D), unit length.
         logit_scale: (), the inverse temperature t, already exponentiated.
         logit_bias: (), b.
+        extra_text_features: (E, D), unit length, of texts that match no image; None: E = 0.
 
     Returns:
-        (), -1/B times the sum over all B x B pairs of log sigmoid(z (t cos(image, text) + b)), with
-        z = 1 for matching rows, -1 for others.
+        (), -1/B times the sum over all B x (B + E) pairs of log sigmoid(z (t cos(image, text) + b))
+        with z = 1 for matching rows, -1 for others.
     """
     _check(image_features, 2, text_features)
-    logits = logit_scale * image_features @ text_features.T + logit_bias  # (B, B)
-    signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+    if extra_text_features is not None:
+        _check(extra_text_features[:1], 2, text_features[:1])
+        text_features = torch.cat([text_features, extra_text_features])  # (B + E, D)
+    logits = logit_scale * image_features @ text_features.T + logit_bias  # (B, B + E)
+    signs = 2 * torch.eye(*logits.shape, device=logits.device) - 1
     return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 

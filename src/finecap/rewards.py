@@ -57,7 +57,8 @@ class Reward:
         grammar = [name for name in GRAMMAR_TERMS if name in weights]
         if grammar and encoder.head is None:
             raise ValueError(
-                f"the reward asks for `{grammar[0]}`, but its encoder has no grammar head"
+                f"the reward asks for `{grammar[0]}`, but its encoder has no grammar head; use one "
+                "that clip_reward has tuned with `grammar_loss` classification or both"
             )
         if "cider" in weights and cider is None:
             raise ValueError("the reward asks for `cider`, but no document frequencies were given")

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from finecap import config
 from finecap.config import (
     REWARDS,
+    ClipRewardConfig,
     DataConfig,
     Profile,
     ProfileError,
@@ -159,6 +160,23 @@ def test_a_file_that_is_not_yaml_is_refused(own: Path) -> None:
 def test_a_stage_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         DataConfig().seed = 1  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"grammar_loss": "contrastive"}, "`grammar_loss: contrastive` trains none"),
+        ({"grammar_tower": "joint"}, "`grammar_tower: joint` trains it with that loss"),
+        ({"grammar_steps": 0}, "`grammar_steps: 0` leaves it untrained"),
+    ],
+)
+def test_a_threshold_without_a_head_trained_before_is_refused(
+    settings: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValidationError, match=f"needs a grammar head trained .*but {reason}"):
+        ClipRewardConfig.model_validate({"positive_threshold": 0.5, **settings})
+    assert ClipRewardConfig.model_validate(settings).positive_threshold is None
+    assert ClipRewardConfig(positive_threshold=0.5, grammar_loss="both").positive_threshold == 0.5
 
 
 def test_merging_changes_neither_side() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from importlib import import_module
 
 import pytest
@@ -187,6 +188,46 @@ def test_sigmoid_loss_refuses_unmatched_rows() -> None:
     one = torch.tensor(1.0)
     with pytest.raises(ValueError, match="expected tensors of one shape"):
         sigmoid_loss(torch.ones(2, 4), torch.ones(3, 4), one, one)
+
+
+def unit(*shape: int) -> Tensor:
+    return torch.nn.functional.normalize(torch.randn(*shape), dim=-1)
+
+
+def test_texts_of_no_image_are_columns_of_the_image_to_text_direction_alone() -> None:
+    x, y, z, scale = unit(3, 8), unit(3, 8), unit(2, 8), torch.tensor(7.0)
+    terms: list[float] = []
+    for i in range(3):
+        to_texts = [float((7 * x[i] @ text).exp()) for text in (*y, *z)]
+        to_images = [float((7 * image @ y[i]).exp()) for image in x]
+        terms += [math.log(sum(to_texts) / to_texts[i]), math.log(sum(to_images) / to_images[i])]
+    loss = contrastive_loss(x, y, scale, z)
+    assert loss.item() == pytest.approx(sum(terms) / 6, abs=1e-5)
+
+
+def test_an_extra_text_near_an_image_is_pushed_away() -> None:
+    image, text = torch.eye(2), torch.eye(2)
+    extra = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    loss = contrastive_loss(image, text, torch.tensor(5.0), extra)
+    loss.backward()
+    assert loss > contrastive_loss(image, text, torch.tensor(5.0))
+    assert extra.grad is not None
+    assert extra.grad[0, 0] > 0
+
+
+def test_sigmoid_loss_judges_texts_of_no_image_as_matching_none() -> None:
+    x, y, z = unit(3, 8), unit(3, 8), unit(2, 8)
+    scale, bias = torch.tensor(7.0), torch.tensor(-3.0)
+    extra = -torch.nn.functional.logsigmoid(-(7 * x @ z.T - 3)).sum() / 3
+    expected = sigmoid_loss(x, y, scale, bias) + extra
+    torch.testing.assert_close(sigmoid_loss(x, y, scale, bias, z), expected)
+
+
+def test_extra_texts_of_another_width_are_refused() -> None:
+    x, one = unit(3, 8), torch.tensor(1.0)
+    for loss in (contrastive_loss, partial(sigmoid_loss, logit_bias=one)):
+        with pytest.raises(ValueError, match=r"rank 2, came: \[\(1, 4\), \(1, 8\)\]"):
+            loss(x, x, one, extra_text_features=unit(5, 4))
 
 
 def test_own_negative_loss_falls_as_the_positive_comes_closer() -> None:

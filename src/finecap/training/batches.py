@@ -1,13 +1,15 @@
-"""Which rows come next: seeded, and resumable at any step.
+"""What comes next: seeded, and resumable at any step.
 
 What is done with the rows (texts, pixels, negatives) is the stage's.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
+
+Batch = TypeVar("Batch")
 
 
 class SeededRows:
@@ -44,6 +46,30 @@ class SeededRows:
         """Go on from there."""
         self.generator.bit_generator.state = state_dict["generator"]
         self._order = state_dict["order"].numpy()
+
+
+class SeededDraws(Generic[Batch]):
+    """Batches drawn each on its own, with no memory of those before.
+
+    Args:
+        draw: makes a batch by the chance of the generator alone.
+        seed: of the generator.
+    """
+
+    def __init__(self, draw: Callable[[np.random.Generator], Batch], seed: int) -> None:
+        self._draw, self._generator = draw, np.random.default_rng(seed)
+
+    def next(self) -> Batch:
+        """The next batch."""
+        return self._draw(self._generator)
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """The generator's state."""
+        return {"generator": json_state(self._generator)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self._generator.bit_generator.state = state_dict["generator"]
 
 
 def json_state(generator: np.random.Generator) -> Mapping[str, Any]:

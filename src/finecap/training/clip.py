@@ -58,12 +58,20 @@ def texts_of(record: Record, source: str, references: Sequence[int] = ()) -> lis
     return [record.captions[i] for i in references]
 
 
-def matching_loss(encoder: ClipEncoder, image_features: Tensor, text_features: Tensor) -> Tensor:
-    """The loss of matching rows (B, D) that this model is trained by: softmax's or sigmoid's."""
+def matching_loss(
+    encoder: ClipEncoder,
+    image_features: Tensor,
+    text_features: Tensor,
+    extra_text_features: Tensor | None = None,
+) -> Tensor:
+    """The loss of matching rows (B, D) that this model is trained by: softmax's or sigmoid's.
+
+    Texts (E, D) that match no image are hard negatives in either.
+    """
     scale, bias = encoder.logit_scale, encoder.logit_bias
     if bias is None:
-        return contrastive_loss(image_features, text_features, scale)
-    return sigmoid_loss(image_features, text_features, scale, bias)
+        return contrastive_loss(image_features, text_features, scale, extra_text_features)
+    return sigmoid_loss(image_features, text_features, scale, bias, extra_text_features)
 
 
 def train_clip(

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from finecap.training.batches import SeededRows
+from finecap.training.batches import SeededDraws, SeededRows
 
 
 def drawn(rows: SeededRows, count: int) -> list[list[int]]:
@@ -40,3 +40,21 @@ def test_a_restored_position_goes_on_as_before() -> None:
     again.load_state_dict(state)
     assert drawn(rows, 5) == drawn(again, 5)
     assert np.array_equal(rows.generator.random(3), again.generator.random(3))
+
+
+def numbers(seed: int = 0) -> SeededDraws[int]:
+    return SeededDraws(lambda generator: int(generator.integers(1 << 30)), seed)
+
+
+def test_draws_are_those_of_the_seeds_generator() -> None:
+    generator = np.random.default_rng(3)
+    assert [numbers(3).next()] == [int(generator.integers(1 << 30))] != [numbers(4).next()]
+
+
+def test_draws_go_on_from_a_restored_position_as_before() -> None:
+    straight, again = numbers(), numbers(9)
+    straight.next()
+    state = json.loads(json.dumps(straight.state_dict()))
+    left = [straight.next() for _ in range(3)]
+    again.load_state_dict(state)
+    assert [again.next() for _ in range(3)] == left

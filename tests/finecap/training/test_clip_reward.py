@@ -16,18 +16,16 @@ from finecap.config import (
     GrammarNegativesConfig,
 )
 from finecap.log import silent
-from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.clip import load_encoder
 from finecap.models.pretrained import load_pretrained
 from finecap.negatives import attributes, grammar
 from finecap.rewards import Reward, RewardBatch
 from finecap.training.clip import train_clip
-from finecap.training.clip_reward import (
-    _split,  # pyright: ignore[reportPrivateUsage]
-    finetune,
-    grammar_accuracy,
-)
+from finecap.training.clip_reward import finetune
 
-TINY = ClipRewardConfig(hidden=32, steps=60, batch_size=32, lr=3e-3, head_lr=1e-2, val_share=0.2)
+TINY = ClipRewardConfig(
+    hidden=32, grammar_steps=60, steps=60, batch_size=32, lr=3e-3, head_lr=1e-2, val_share=0.2
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +51,13 @@ def tune(
 ) -> Callable[..., tuple[Path, dict[str, float]]]:
     """Tune the tiny encoder; gives the folder and the metrics."""
 
-    def run(*, pairs: bool = True, **changes: object) -> tuple[Path, dict[str, float]]:
+    def run(
+        *, pairs: bool = True, corruptions: pd.DataFrame | None = None, **changes: object
+    ) -> tuple[Path, dict[str, float]]:
         config = TINY.model_copy(update=changes)
         table = negatives.attributes if pairs else None
-        arguments = (base, tiny.folder, tiny.records, negatives.grammar, table)
+        grammar_table = negatives.grammar if corruptions is None else corruptions
+        arguments = (base, tiny.folder, tiny.records, grammar_table, table)
         destination = tiny.new()
         return destination, finetune(*arguments, config, destination, silent)
 
@@ -93,7 +94,7 @@ def test_attribute_loss_raises_attribute_accuracy(
 def test_the_grammar_head_tells_corrupted_from_correct_held_out_captions(
     tune: Callable[..., tuple[Path, dict[str, float]]],
 ) -> None:
-    _, metrics = tune(pairs=False, steps=100)
+    _, metrics = tune(pairs=False, steps=10)
     assert metrics["grammar_accuracy"] > 0.6
     assert "attribute_accuracy" not in metrics
 
@@ -101,22 +102,9 @@ def test_the_grammar_head_tells_corrupted_from_correct_held_out_captions(
 def test_same_seed_same_weights(
     tune: Callable[..., tuple[Path, dict[str, float]]], weights_of: Callable[[Path], bytes]
 ) -> None:
-    first, again, other = (tune(steps=2, seed=seed)[0] for seed in (3, 3, 4))
+    short = {"steps": 2, "grammar_steps": 2}
+    first, again, other = (tune(**short, seed=seed)[0] for seed in (3, 3, 4))
     assert weights_of(first) == weights_of(again) != weights_of(other)
-
-
-def test_no_caption_is_on_both_sides_of_the_split(negatives: SimpleNamespace) -> None:
-    learnt, held = _split(negatives.grammar, TINY)
-    assert not set(learnt["caption"]) & set(held["caption"])
-    assert len(learnt) + len(held) == len(negatives.grammar)
-    assert 0.1 < len(held) / len(negatives.grammar) < 0.3
-
-
-@pytest.mark.parametrize(("share", "held"), [(1e-9, 0), (1 - 1e-9, 8)])
-def test_a_split_with_an_empty_side_is_refused(share: float, held: int) -> None:
-    table = pd.DataFrame({"caption": list("abcdefgh")})
-    with pytest.raises(ValueError, match=f"{held} of 8 negatives held out at `val_share`"):
-        _split(table, TINY.model_copy(update={"val_share": share}))
 
 
 @pytest.mark.parametrize("tower", ["joint", "recurrent"])
@@ -137,21 +125,6 @@ def test_a_tuned_encoder_comes_back_with_its_grammar_tower(
     assert encoder.grammar_tower is not None
     scores = encoder.grammar_scores(["a red boat on the sea", "red the sea on boat boat"])
     assert 0 <= scores.min() < scores.max() <= 1
-
-
-def test_accuracy_of_a_head_that_accepts_everything_is_one_half(tiny: SimpleNamespace) -> None:
-    encoder: ClipEncoder = load_encoder(tiny.encoder)
-    encoder.add_head(8, "joint")
-    assert encoder.head is not None
-    with torch.no_grad():
-        encoder.head.layers[-1].weight.zero_()  # type: ignore[union-attr, operator]
-        encoder.head.layers[-1].bias.fill_(5.0)  # type: ignore[union-attr, operator]
-    table = pd.DataFrame({"caption": ["a boat"], "negative": ["boat a"], "kind": ["swap"]})
-    assert grammar_accuracy(encoder, table) == {
-        "grammar_accuracy": 0.5,
-        "grammar_accuracy_correct": 1.0,
-        "grammar_accuracy_swap": 0.0,
-    }
 
 
 def test_a_part_without_images_is_refused_by_name(
@@ -176,9 +149,11 @@ def test_a_pretrained_encoder_becomes_a_reward(
     base, destination = tiny.new(), tiny.new()
     load_pretrained(ClipConfig.model_validate(open_clip_models[name].fields), silent).save(base)
     changes = {"grammar_tower": tower, "grammar_steps": 2, "steps": 2, "batch_size": 8}
+    changes |= {"grammar_loss": "both"}
     config, tables = TINY.model_copy(update=changes), (negatives.grammar, negatives.attributes)
     metrics = finetune(base, tiny.folder, tiny.records, *tables, config, destination, silent)
     assert 0 <= metrics["attribute_accuracy"] <= 1
+    assert 0 <= metrics["corruption_accuracy"] <= 1
     assert not changed(base, destination, "model.visual.")
     assert changed(base, destination, "model.text.")
     encoder = load_encoder(destination)
@@ -191,3 +166,66 @@ def test_a_pretrained_encoder_becomes_a_reward(
     total, parts = reward(RewardBatch([["a red boat", "a boat"]], vectors, [["a boat"]]))
     assert total.shape == (1, 2)
     assert 0 <= parts["grammar"] <= 1
+
+
+@pytest.fixture(scope="module")
+def cut_off(tiny: SimpleNamespace) -> pd.DataFrame:
+    """Captions that go on in half a phrase, which even a tiny tower can learn to tell."""
+    captions = sorted({r.alt_text for r in tiny.records if r.split == "train"})
+    negatives = [f"{caption} and a" for caption in captions]
+    return pd.DataFrame({"caption": captions, "negative": negatives, "kind": "cut_off"})
+
+
+def test_columns_alone_train_no_head_and_a_grammar_reward_is_refused(
+    tune: Callable[..., tuple[Path, dict[str, float]]],
+) -> None:
+    folder, metrics = tune(pairs=False, grammar_loss="contrastive", steps=1)
+    encoder = load_encoder(folder)
+    assert encoder.head is encoder.grammar_tower is None
+    assert {"grammar", "grammar_accuracy"}.isdisjoint(metrics)
+    with pytest.raises(ValueError, match=r"asks for `grammar`, .*no grammar head; use one"):
+        Reward({"grammar": 1.0}, encoder)
+
+
+def test_columns_teach_images_to_prefer_their_caption_to_its_corruption(
+    tune: Callable[..., tuple[Path, dict[str, float]]], cut_off: pd.DataFrame
+) -> None:
+    chosen = {"pairs": False, "corruptions": cut_off, "grammar_loss": "contrastive"}
+    _, before = tune(**chosen, steps=1, lr=1e-9)
+    _, after = tune(**chosen, steps=40)
+    assert after["corruption_accuracy"] > max(0.8, before["corruption_accuracy"] + 0.1)
+
+
+def test_both_losses_train_both(tune: Callable[..., tuple[Path, dict[str, float]]]) -> None:
+    folder, metrics = tune(pairs=False, grammar_loss="both", steps=10)
+    assert load_encoder(folder).head is not None
+    assert metrics["grammar_accuracy"] > 0.6
+    assert 0 < metrics["corruption_accuracy"] < 1
+
+
+def test_a_head_of_the_base_is_not_taken_over(
+    tiny: SimpleNamespace, negatives: SimpleNamespace, tuned: tuple[Path, dict[str, float]]
+) -> None:
+    config = TINY.model_copy(update={"grammar_loss": "contrastive", "steps": 1})
+    arguments = (tuned[0], tiny.folder, tiny.records, negatives.grammar, None)
+    destination = tiny.new()
+    finetune(*arguments, config, destination, silent)
+    assert load_encoder(destination).head is None
+
+
+def test_a_threshold_counts_what_it_keeps_and_drops(
+    tiny: SimpleNamespace, tune: Callable[..., tuple[Path, dict[str, float]]]
+) -> None:
+    _, metrics = tune(pairs=False, steps=1, positive_threshold=0.7)
+    images = [r for r in tiny.records if r.split == "train" and r.part == "clip"]
+    assert metrics["positives_kept"] + metrics["positives_dropped"] == len(images)
+    assert metrics["images_dropped"] == metrics["positives_dropped"] > 0  # one alt_text each
+
+
+def test_a_threshold_that_drops_nothing_changes_nothing(
+    tune: Callable[..., tuple[Path, dict[str, float]]], weights_of: Callable[[Path], bytes]
+) -> None:
+    without, _ = tune(pairs=False, steps=2, grammar_steps=2)
+    folder, metrics = tune(pairs=False, steps=2, grammar_steps=2, positive_threshold=0.0)
+    assert weights_of(folder) == weights_of(without)
+    assert metrics["positives_dropped"] == metrics["images_dropped"] == 0

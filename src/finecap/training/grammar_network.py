@@ -1,0 +1,75 @@
+"""Training the grammar network g(c) on captions and their corruptions, and what it has learnt.
+
+A recurrent tower has a phase of its own before the other losses, a third of the cost of a step of
+all of them; a head on CLIP's text tower learns along with that tower, and only there. All texts are
+tokenised with the prompt, as they are when g scores them. The network itself: `models.grammar`.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from finecap.config import ClipRewardConfig
+from finecap.log import Log
+from finecap.models.clip import ClipEncoder
+from finecap.training.batches import SeededDraws
+from finecap.training.loop import Loop, Schedule, parameter_groups
+
+_WARMUP_STEPS = 30
+
+
+def grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str]) -> Tensor:
+    """Binary cross-entropy of the head on captions (1) and corruptions (0), (G,) each."""
+    g = encoder.grammar_logits(encoder.tokenize(correct + corrupted))  # (2G,)
+    labels = (torch.arange(len(g), device=g.device) < len(correct)).float()
+    return F.binary_cross_entropy_with_logits(g, labels)
+
+
+def learn_grammar(
+    encoder: ClipEncoder, table: pd.DataFrame, config: ClipRewardConfig, log: Log
+) -> None:
+    """Train a recurrent tower and its head alone, `grammar_steps` of caption and negative."""
+    schedule = Schedule(config.head_lr, config.grammar_steps, _WARMUP_STEPS)
+    loop = Loop(head_groups(encoder, config), schedule, log, log_every=50)
+    correct, corrupted = list(table["caption"]), list(table["negative"])
+
+    def draw(generator: np.random.Generator) -> np.ndarray:
+        return generator.integers(0, len(correct), config.batch_size)
+
+    def objective(chosen: np.ndarray) -> tuple[Tensor, dict[str, float]]:
+        texts = [correct[i] for i in chosen], [corrupted[i] for i in chosen]
+        return grammar_loss(encoder, *texts), {}
+
+    batches = SeededDraws(draw, config.seed)
+    loop.run(objective, (batches.next() for _ in range(config.grammar_steps)))
+
+
+def head_groups(
+    encoder: ClipEncoder, config: ClipRewardConfig, scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """Optimiser groups of the head and of its own tower, where it has one."""
+    parts = [part for part in (encoder.grammar_tower, encoder.head) if part is not None]
+    return [group for p in parts for group in parameter_groups(p, config.weight_decay, scale)]
+
+
+@torch.no_grad()
+def grammar_accuracy(encoder: ClipEncoder, table: pd.DataFrame) -> dict[str, float]:
+    """Accuracy of g > 0.5 on the table's captions and corruptions, both classes weighing the same.
+
+    Returns:
+        `grammar_accuracy`, `grammar_accuracy_correct`, and one `grammar_accuracy_<kind>` each.
+    """
+    correct = encoder.grammar_scores(sorted(set(table["caption"]))).numpy() > 0.5  # noqa: PLR2004
+    refused = encoder.grammar_scores(list(table["negative"])).numpy() <= 0.5  # noqa: PLR2004
+    by_kind = pd.Series(refused).groupby(table["kind"].to_numpy()).mean()
+    balanced = (float(correct.mean()) + float(refused.mean())) / 2
+    kinds = {f"grammar_accuracy_{kind}": float(value) for kind, value in by_kind.items()}
+    return {
+        "grammar_accuracy": balanced,
+        "grammar_accuracy_correct": float(correct.mean()),
+        **kinds,
+    }
