@@ -65,15 +65,16 @@ def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from finecap.training.clip_reward import finetune
 
+        inputs = [dataset, validated_dataset, base_clip, *negatives.values()]
+
         def work(folder: Path, log: Log) -> Mapping[str, float]:
             grammar = _table(negatives[_GRAMMAR])
             attributes = _table(negatives[_ATTRIBUTES]) if with_attributes else None
             records, chosen = records_of(validated_dataset.path), settings(config, ClipRewardConfig)
-            return finetune(
-                base_clip.path, dataset.path, records, grammar, attributes, chosen, folder, log
-            )
+            base, images = base_clip.path, dataset.path
+            kept = stages.checkpoints(context, config, inputs)
+            return finetune(base, images, records, grammar, attributes, chosen, folder, log, kept)
 
-        inputs = [dataset, validated_dataset, base_clip, *negatives.values()]
         return stages.run(context, config, inputs, work, registered=Registered(CLIP_REWARD, name))
 
     return encoder

@@ -181,6 +181,7 @@ class ClipRewardConfig(Stage):
     )
     steps: int = Field(default=120, ge=1)
     batch_size: int = Field(default=128, ge=2)
+    accumulate: int = Field(default=1, ge=1, description="parts that texts are encoded in: memory")
     lr: float = Field(default=5e-4, gt=0)
     head_lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)

@@ -19,6 +19,7 @@ selection (`positives`).
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,7 +35,8 @@ from finecap.log import Log
 from finecap.losses import own_negative_loss
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.training.batches import SeededDraws
-from finecap.training.clip import matching_loss, texts_of
+from finecap.training.checkpoint import Checkpoints
+from finecap.training.clip import in_parts, matching_loss, texts_of
 from finecap.training.grammar_network import (
     grammar_accuracy,
     grammar_loss,
@@ -61,6 +63,7 @@ def finetune(
     config: ClipRewardConfig,
     destination: Path,
     log: Log,
+    checkpoints: Path | None = None,
 ) -> dict[str, float]:
     """Tune `base` on negatives and write the reward encoder into `destination`.
 
@@ -73,6 +76,7 @@ def finetune(
         config: training.
         destination: empty folder.
         log: progress.
+        checkpoints: where the run's state is kept, so that it can go on after an end by force.
 
     Returns:
         The last step's losses; `grammar_accuracy` (balanced, held-out captions and their
@@ -97,16 +101,17 @@ def finetune(
     pairs = None if attributes is None else attribute_pairs(attributes, train)
     learn_pairs, held_pairs = (None, None) if pairs is None else split(pairs, config)
     held_columns = corruption_pairs(held, captions) if _has_columns(config) else None
-    loop = Loop(_groups(encoder, config), _schedule(config), log)
+    heads, all_losses = (checkpoints and checkpoints / name for name in ("head", "all_losses"))
     encoder.train()
     if encoder.grammar_tower is not None:
-        learn_grammar(encoder, learn, config, log)
+        learn_grammar(encoder, learn, config, log, heads)
     material, counts = _material(encoder, captions, learn, learn_pairs, config, log)
     batches = SeededDraws(material.draw, config.seed)
-    metrics = loop.run(
-        lambda batch: _objective(encoder, vectors, config, batch),
-        (batches.next() for _ in range(config.steps)),
-    )
+    loop = Loop(_groups(encoder, config), _schedule(config), log, diverged=all_losses)
+    objective = partial(_objective, encoder, vectors, config)
+    resumable = Checkpoints(all_losses, config.model_dump(mode="json"), log)
+    with resumable.resuming(encoder=encoder, loop=loop, batches=batches):
+        metrics = loop.run(objective, batches.next, resumable)
     encoder.eval()
     metrics |= {} if encoder.head is None else grammar_accuracy(encoder, held)
     for name, unseen in (("corruption", held_columns), ("attribute", held_pairs)):
@@ -158,7 +163,8 @@ def _objective(
     encoder: ClipEncoder, vectors: Tensor, config: ClipRewardConfig, batch: TuningBatch
 ) -> tuple[Tensor, dict[str, float]]:
     """The sum of the losses of one batch, and each of them."""
-    texts = encoder.text_features(encoder.tokenize(batch.captions + batch.columns))  # (B + E, D)
+    tokens = encoder.tokenize(batch.captions + batch.columns)
+    texts = in_parts(encoder.text_features, tokens, config.accumulate)  # (B + E, D)
     own, columns = texts.split([len(batch.captions), len(batch.columns)])
     extra = columns if batch.columns else None
     loss = matching_loss(encoder, vectors[batch.rows], own, extra)

@@ -5,6 +5,7 @@ all of them; a head on CLIP's text tower learns along with that tower, and only 
 tokenised with the prompt, as they are when g scores them. The network itself: `models.grammar`.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from finecap.config import ClipRewardConfig
 from finecap.log import Log
 from finecap.models.clip import ClipEncoder
 from finecap.training.batches import SeededDraws
+from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, parameter_groups
 
 _WARMUP_STEPS = 30
@@ -30,11 +32,16 @@ def grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str])
 
 
 def learn_grammar(
-    encoder: ClipEncoder, table: pd.DataFrame, config: ClipRewardConfig, log: Log
+    encoder: ClipEncoder,
+    table: pd.DataFrame,
+    config: ClipRewardConfig,
+    log: Log,
+    checkpoints: Path | None = None,
 ) -> None:
     """Train a recurrent tower and its head alone, `grammar_steps` of caption and negative."""
     schedule = Schedule(config.head_lr, config.grammar_steps, _WARMUP_STEPS)
-    loop = Loop(head_groups(encoder, config), schedule, log, log_every=50)
+    groups = head_groups(encoder, config)
+    loop = Loop(groups, schedule, log, log_every=50, diverged=checkpoints)
     correct, corrupted = list(table["caption"]), list(table["negative"])
 
     def draw(generator: np.random.Generator) -> np.ndarray:
@@ -45,7 +52,9 @@ def learn_grammar(
         return grammar_loss(encoder, *texts), {}
 
     batches = SeededDraws(draw, config.seed)
-    loop.run(objective, (batches.next() for _ in range(config.grammar_steps)))
+    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log)
+    with resumable.resuming(encoder=encoder, loop=loop, batches=batches):
+        loop.run(objective, batches.next, resumable)
 
 
 def head_groups(

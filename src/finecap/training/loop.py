@@ -8,7 +8,7 @@ another (accumulation) or by several processes: the step is that of the whole ba
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from finecap.log import Log
-from finecap.training.checkpoint import save_batch
+from finecap.training.checkpoint import Checkpoints, save_batch
 from finecap.training.processes import Processes
 
 Batch = TypeVar("Batch")
@@ -146,11 +146,15 @@ class Loop:
             self._report(metrics)
         return metrics
 
-    def run(self, objective: Objective[Batch], batches: Iterable[Batch]) -> dict[str, float]:
-        """Step through `batches`; returns the last step's metrics."""
+    def run(
+        self, objective: Objective[Batch], draw: Callable[[], Batch], resumable: Checkpoints
+    ) -> dict[str, float]:
+        """Step until the schedule ends, saving on the way; returns the last step's metrics."""
         metrics: dict[str, float] = {}
-        for batch in batches:
-            metrics = self.step(objective, batch)
+        while self.step_count < self.schedule.steps:
+            metrics = self.step(objective, draw())
+            resumable.after_step(self.step_count)
+        resumable.after_step(self.step_count, now=True)
         return metrics
 
     def state_dict(self) -> dict[str, Any]:

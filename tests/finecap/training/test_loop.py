@@ -1,5 +1,6 @@
 """The loop's mechanics: schedule, weight decay, divergence."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from finecap.log import silent
+from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, TrainingDiverged, parameter_groups
+
+NO_CHECKPOINTS = Checkpoints(None, {}, silent)
 
 
 def test_warm_up_ends_at_the_learning_rate() -> None:
@@ -45,7 +49,7 @@ def descend(steps: int) -> float:
     def objective(batch: Tensor) -> tuple[Tensor, dict[str, float]]:
         return (linear(batch) - batch.sum(-1, keepdim=True)).square().mean(), {}
 
-    return loop.run(objective, [torch.randn(16, 4) for _ in range(steps)])["loss"]
+    return loop.run(objective, lambda: torch.randn(16, 4), NO_CHECKPOINTS)["loss"]
 
 
 def test_steps_descend() -> None:
@@ -89,6 +93,7 @@ def test_progress_is_reported_with_its_step() -> None:
 
     linear = nn.Linear(1, 1)
     loop = Loop(parameter_groups(linear, 0.0), Schedule(0.1, 4, 1), log, log_every=2)
-    loop.run(lambda x: (linear(x).sum(), {"extra": 1.0}), [torch.ones(1, 1)] * 4)
+    draw = partial(torch.ones, 1, 1)
+    loop.run(lambda x: (linear(x).sum(), {"extra": 1.0}), draw, NO_CHECKPOINTS)
     assert [step for step, _ in seen] == [2, 4]
     assert {"loss", "lr", "grad_norm", "extra"} <= seen[0][1]

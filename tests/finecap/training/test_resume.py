@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from finecap.config import ScstConfig
+from finecap.config import ClipRewardConfig, GrammarNegativesConfig, ScstConfig
 from finecap.log import Log, silent
+from finecap.negatives.grammar import build_table
 from finecap.training import checkpoint
 from finecap.training.clip import train_clip
+from finecap.training.clip_reward import finetune
 from finecap.training.mle import train_mle
 from finecap.training.scst import train_scst
 
@@ -44,7 +46,18 @@ def clip(tiny: SimpleNamespace, **changes: Any) -> Train:
     )
 
 
-STAGES = {"mle": (mle, 7), "scst": (scst, 8), "clip": (clip, 10)}
+def clip_reward(tiny: SimpleNamespace, **changes: Any) -> Train:
+    """A threshold selects the positives by the head as it was before the other losses."""
+    table = build_table(tiny.records, GrammarNegativesConfig(max_captions=100))
+    config = ClipRewardConfig.model_validate(
+        {"grammar_steps": 15, "steps": 8, "batch_size": 16, "positive_threshold": 0.4, **changes}
+    )
+    return lambda folder, log, kept: finetune(
+        tiny.encoder, tiny.folder, tiny.records, table, None, config, folder, log, kept
+    )
+
+
+STAGES = {"mle": (mle, 7), "scst": (scst, 8), "clip": (clip, 10), "clip_reward": (clip_reward, 14)}
 
 
 def breaking_at(last: int) -> Log:
@@ -98,9 +111,12 @@ def test_a_finished_run_is_delivered_again_without_a_step(
 def test_eight_by_one_is_one_by_eight(tiny: SimpleNamespace, stage: str) -> None:
     """Accumulated parts take the step of the whole batch, but for the order of additions."""
     make, _ = STAGES[stage]
-    changes = {"mle": {"dropout": 0.0}, "scst": {"steps": 3}, "clip": {"bf16": False, "epochs": 1}}[
-        stage
-    ]
+    changes: dict[str, Any] = {
+        "mle": {"dropout": 0.0},
+        "scst": {"steps": 3},
+        "clip": {"bf16": False, "epochs": 1},
+        "clip_reward": {},
+    }[stage]
     whole = make(tiny, **changes)(tiny.new(), silent, None)
     parts = make(tiny, **changes, accumulate=8)(tiny.new(), silent, None)
     for name, value in whole.items():
