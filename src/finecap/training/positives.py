@@ -1,7 +1,10 @@
 """Which captions of the train images count as positives of the contrastive loss.
 
 A grammar network that has been trained selects them: references are written by many hands, and
-what g calls ungrammatical should not be what an image is pulled towards.
+what g calls ungrammatical should not be what an image is pulled towards. Drawn world, one seed, a
+fifth of 10,000 captions corrupted by another seed than the head learnt from: a threshold of 0.5
+drops 1,994, and R@1 of correct captions on val is 0.950 instead of 0.936 (0.952 with nothing
+corrupted). Where all are correct, 0.5 drops 8 and 0.9 drops 52.
 """
 
 from collections.abc import Mapping, Sequence
