@@ -223,7 +223,28 @@ class FeaturesConfig(Stage):
     threads: int = Field(default=1, ge=0)
 
 
-class MleConfig(Stage):
+class SharedBatches(Stage):
+    """What a stage's batches are divided by; the step is that of the whole batch all the same."""
+
+    batch_size: int = Field(default=64, ge=1, description="images a step")
+    accumulate: int = Field(default=1, ge=1, description="parts a batch is taken in: memory")
+    processes: int = Field(
+        default=1, ge=1, description="that share each batch; more than one are started by torchrun"
+    )
+
+    @model_validator(mode="after")
+    def _each_part_has_an_image(self) -> Self:
+        """More parts than images would be work done twice."""
+        parts = self.accumulate * self.processes
+        if parts > self.batch_size:
+            raise ValueError(
+                f"a batch of {self.batch_size} cannot be taken in {parts} parts (`accumulate` "
+                f"{self.accumulate} times `processes` {self.processes}); raise `batch_size`"
+            )
+        return self
+
+
+class MleConfig(SharedBatches):
     """Maximum likelihood: cross-entropy on the reference captions."""
 
     text: Literal["captions", "alt_text"] = "captions"
@@ -236,7 +257,6 @@ class MleConfig(Stage):
     min_word_count: int = Field(default=1, ge=1)
     epochs: int = Field(default=4, ge=1)
     batch_size: int = Field(default=64, ge=1, description="images; all their captions are read")
-    accumulate: int = Field(default=1, ge=1, description="parts a batch is taken in: memory")
     lr: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, le=0.5)
@@ -246,7 +266,7 @@ class MleConfig(Stage):
     seed: int = Field(default=0, ge=0)
 
 
-class ScstConfig(Stage):
+class ScstConfig(SharedBatches):
     """Self-critical sequence training; `weights` says what the reward is made of."""
 
     weights: dict[str, float] = Field(
@@ -269,7 +289,6 @@ class ScstConfig(Stage):
     max_tokens: int = Field(default=28, ge=2, description="words and EOS")
     steps: int = Field(default=100, ge=1)
     batch_size: int = Field(default=128, ge=1, description="images a step")
-    accumulate: int = Field(default=1, ge=1, description="parts a batch is taken in: memory")
     lr: float = Field(default=5e-4, gt=0)
     warmup_steps: int = Field(default=5, ge=0)
     grad_clip: float = Field(default=1.0, gt=0, description="norm")

@@ -102,6 +102,10 @@ def test_a_file_that_is_not_there_is_refused_by_name(own: Path) -> None:
         ("mle: {epochs: 0}", r"field mle\.epochs: .*greater than or equal to 1 \(came: 0\)"),
         ("mle: {epochs: many}", r"field mle\.epochs: .*valid integer.* \(came: 'many'\)"),
         ("scst: {clip_s: {baseline: none}}", r"field scst\.clip_s\.baseline: .*'greedy'"),
+        (
+            "mle: {batch_size: 8, accumulate: 3, processes: 3}",
+            r"field mle: .*a batch of 8 cannot be taken in 9 parts .*; raise `batch_size`",
+        ),
         ("scst: {clip_s: }", r"field scst\.clip_s: Input should be a valid dictionary"),
         ("scst: [clip_s]", r"field scst: Input should be a valid dictionary"),
     ],

@@ -6,6 +6,7 @@ A run that goes on from step n takes the very steps a straight run takes, bit fo
 
 What is saved is what the stage names as `parts`: modules, the loop (optimiser, step, torch's random
 state), the batches' position, the best model so far. Which model is handed over is `selection`'s.
+Of several processes the first saves, all load, and a signal to one ends all after the same step.
 """
 
 import json
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from finecap.log import Log
 from finecap.models.folder import ModelFolderError
+from finecap.training.processes import ALONE, Processes
 
 EVERY_S = 60.0
 _STEP, _TENSORS, _STATE = "step-", "state.safetensors", "state.json"
@@ -55,13 +57,21 @@ class Checkpoints:
         folder: where its checkpoints lie; None: the run is not resumable.
         settings: of the run, JSON values; a checkpoint of other settings is refused.
         log: progress.
+        processes: those that run it.
     """
 
-    def __init__(self, folder: Path | None, settings: Mapping[str, Any], log: Log) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        settings: Mapping[str, Any],
+        log: Log,
+        processes: Processes = ALONE,
+    ) -> None:
         self.folder, self.settings, self._log = folder, dict(settings), log
+        self.processes = processes
         self._parts: dict[str, Stateful] = {}
         self._saved_at = time.monotonic()
-        self._signal: int | None = None
+        self._signal = 0  # its number
 
     @contextmanager
     def resuming(self, **parts: Stateful) -> Generator[int]:
@@ -73,10 +83,17 @@ class Checkpoints:
             The step that the run goes on from, 0 where it begins.
 
         Raises:
-            ModelFolderError: a checkpoint that is truncated, foreign, or of other settings.
+            ModelFolderError: a checkpoint that is truncated, foreign, or of other settings, or not
+                the same one for all processes.
         """
         self._parts = parts
         step = self._load()
+        found = self.processes.gather(step)
+        if len(set(found)) > 1:
+            raise ModelFolderError(
+                f"checkpoints {self.folder}: the processes found steps {found}, expected the same "
+                "one; put the folder where all of them see it"
+            )
         before = self._catch_signals() if self.folder is not None else {}
         self._saved_at = time.monotonic()
         try:
@@ -89,14 +106,17 @@ class Checkpoints:
         """Save when a minute has passed, when asked to, or when a signal ends the run.
 
         Raises:
-            TrainingInterrupted: after a signal; the step is saved.
+            TrainingInterrupted: after a signal to any process; the step is saved.
         """
         if self.folder is None:
             return
-        if now or self._signal is not None or time.monotonic() - self._saved_at > EVERY_S:
+        ended_by = self.processes.highest(self._signal)
+        is_time = now or ended_by or time.monotonic() - self._saved_at > EVERY_S
+        if is_time and self.processes.is_first:
             self._save(self.folder, step)
-        if self._signal is not None:
-            name = signal.Signals(self._signal).name
+        if ended_by:
+            self.processes.wait()  # whoever is gone earlier makes torchrun end the one that saves
+            name = signal.Signals(ended_by).name
             raise TrainingInterrupted(f"{name} after step {step}; saved in {self.folder}")
 
     def _save(self, folder: Path, step: int) -> None:

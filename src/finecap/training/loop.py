@@ -14,16 +14,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from finecap.log import Log
 from finecap.training.checkpoint import Checkpoints, save_batch
-from finecap.training.processes import Processes
+from finecap.training.processes import ALONE, Processes
 
 Batch = TypeVar("Batch")
 Objective = Callable[[Batch], tuple[Tensor, dict[str, float]]]
-ALONE = Processes()
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818 reads as what happened
@@ -90,7 +90,7 @@ class Loop:
     Args:
         groups: AdamW parameter groups, each with a `scale` of the learning rate.
         schedule: learning rate by step.
-        log: progress.
+        log: progress; each process reports to its own.
         grad_clip: gradient norm, clipped.
         bf16: whether the objective runs under bfloat16 autocast.
         log_every: steps between lines of progress.
@@ -118,6 +118,7 @@ class Loop:
         self.log_every, self.accumulate, self.processes = log_every, accumulate, processes
         self.diverged, self.step_count = diverged, 0
         self._started, self._first_step = time.monotonic(), 0
+        self._seed = torch.initial_seed()
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -134,6 +135,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         self.optimizer.zero_grad(set_to_none=True)
+        self._draw_apart()
         metrics = self._gradients(objective, batch)
         self.processes.add_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.grad_clip).item()
@@ -189,26 +191,35 @@ class Loop:
         return self.processes.add(totals)
 
     def _parts(self, batch: Any) -> list[tuple[float, Any]]:
-        """This process's parts of a batch, with their shares of the whole."""
-        count = self.accumulate * self.processes.count
-        if count == 1:
+        """This process's parts of a batch, with their shares of the whole.
+
+        An epoch's last batch may have fewer rows than there are processes: then each takes all of
+        it, and its share is that of one among them.
+        """
+        rank, processes = self.processes.rank, self.processes.count
+        if self.accumulate * processes == 1:
             return [(1.0, batch)]
         divisible: Divisible = batch
-        if len(divisible) < count:
-            raise ValueError(
-                f"a batch of {len(divisible)} cannot be taken in {count} parts (`accumulate` "
-                f"{self.accumulate}, {self.processes.count} processes); raise `batch_size`"
-            )
+        takers = processes if len(divisible) >= processes else 1
+        count = min(len(divisible), self.accumulate * takers)
         edges = [len(divisible) * i // count for i in range(count + 1)]
         parts = [divisible.part(slice(*edge)) for edge in pairwise(edges)]
-        own = parts[self.processes.rank :: self.processes.count]
-        return [(part.weight / divisible.weight, part) for part in own]
+        whole = divisible.weight * processes / takers
+        return [(part.weight / whole, part) for part in parts[rank % takers :: takers]]
+
+    def _draw_apart(self) -> None:
+        """Give each other process than the first its own dropout, which no checkpoint holds."""
+        rank = self.processes.rank
+        if rank:
+            entropy = np.random.SeedSequence([self._seed, self.step_count, rank])
+            torch.manual_seed(int(entropy.generate_state(1)[0]))
 
     def _divergence(self, what: str, batch: Any) -> TrainingDiverged:
         """The error, and the batch on disk where there is a place for it."""
-        kept = ""
+        kept, rank = "", self.processes.rank
         if self.diverged is not None:
-            kept = f"; the batch is in {save_batch(self.diverged, batch)}"
+            folder = self.diverged / f"process-{rank}" if rank else self.diverged
+            kept = f"; the batch is in {save_batch(folder, batch)}"
         return TrainingDiverged(
             f"{what} at step {self.step_count} (lr {self.schedule.at(self.step_count):.2g}){kept}; "
             "lower `lr` or lengthen the warm-up"
@@ -216,8 +227,6 @@ class Loop:
 
     def _report(self, metrics: dict[str, float]) -> None:
         """One line of progress: rate, and what is left."""
-        if not self.processes.is_first:
-            return
         done = self.step_count - self._first_step
         per_step = (time.monotonic() - self._started) / done
         left_s = per_step * (self.schedule.steps - self.step_count)

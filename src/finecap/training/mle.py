@@ -22,6 +22,7 @@ from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.clip import texts_of
 from finecap.training.loop import Loop, Schedule, parameter_groups
+from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 
 
@@ -53,6 +54,7 @@ def train_mle(
     destination: Path,
     log: Log,
     checkpoints: Path | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, float]:
     """Train a captioner on the train images that have features and write it into `destination`.
 
@@ -62,9 +64,10 @@ def train_mle(
         features: folder of image features.
         records: validated records.
         config: architecture and training.
-        destination: empty folder.
-        log: progress.
+        destination: empty folder, which the first process writes into.
+        log: progress; each process reports to its own.
         checkpoints: where the run's state is kept, so that it can go on after an end by force.
+        processes: those that share each batch, and all looks at val.
 
     Returns:
         The last step's metrics and `val_cider`.
@@ -82,10 +85,16 @@ def train_mle(
     schedule = Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
     groups = parameter_groups(captioner, config.weight_decay)
     loop = Loop(
-        groups, schedule, log, bf16=config.bf16, accumulate=config.accumulate, diverged=checkpoints
+        groups,
+        schedule,
+        log,
+        bf16=config.bf16,
+        accumulate=config.accumulate,
+        processes=processes,
+        diverged=checkpoints,
     )
     frequencies = CiderD([r.captions for r in train])
-    best = Best(captioner, checkpoints or destination)
+    best = Best(captioner, checkpoints or destination, writes=processes.is_first)
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
         inputs, targets = batch.ids[..., :-1], batch.ids[..., 1:]  # (B, R, T)
@@ -94,19 +103,21 @@ def train_mle(
         return cross_entropy(logits, targets, batch.counts, config.label_smoothing), {}
 
     metrics: dict[str, float] = {}
-    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log)
+    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log, processes)
     with resumable.resuming(captioner=captioner, loop=loop, batches=batches, best=best):
         while loop.step_count < steps:
             captioner.train()
             metrics = loop.step(objective, batches.next())
             is_epoch = loop.step_count % batches.per_epoch == 0
             if is_epoch:
-                cider = val_cider(captioner.eval(), seen, val, frequencies, config.max_tokens)
+                limit = config.max_tokens
+                cider = val_cider(captioner.eval(), seen, val, frequencies, limit, processes)
                 epoch = loop.step_count // batches.per_epoch
                 log(f"epoch {epoch} of {config.epochs}", loop.step_count, val_cider=cider)
                 best.offer(cider, loop.step_count)
             resumable.after_step(loop.step_count, now=is_epoch)
     best.deliver(destination)
+    processes.wait()
     return metrics | {"val_cider": best.value}
 
 
@@ -162,9 +173,14 @@ def val_cider(
     val: Sequence[Record],
     frequencies: CiderD,
     max_tokens: int,
+    processes: Processes = ALONE,
 ) -> float:
     """Mean CIDEr-D of greedy captions of `val`, document frequencies from train."""
-    captions = greedy_captions(captioner, features, [r.image for r in val], max_tokens)
+
+    def captioned(images: Sequence[str]) -> list[str]:
+        return greedy_captions(captioner, features, images, max_tokens)
+
+    captions = processes.map(captioned, [r.image for r in val])
     return float(frequencies.scores(captions, [r.captions for r in val]).mean())
 
 

@@ -34,9 +34,9 @@ from finecap.models.features import Features, open_features
 from finecap.rewards import Reward, RewardBatch
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
-from finecap.training.loop import ALONE, Loop, Schedule, parameter_groups
+from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.mle import train_and_val
-from finecap.training.processes import Processes
+from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 from finecap.training.val_reward import ValReward
 
@@ -99,10 +99,10 @@ def train_scst(
         records: validated records.
         encoder: folder of the encoder that rewards.
         config: reward terms, K, baseline, steps.
-        destination: empty folder.
-        log: progress.
+        destination: empty folder, which the first process writes into.
+        log: progress; each process reports to its own.
         checkpoints: where the run's state is kept, so that it can go on after an end by force.
-        processes: those that share each batch.
+        processes: those that share each batch, and all looks at val.
 
     Returns:
         The last step's metrics, `val_reward` and `val_step` of the moment that is kept.
@@ -130,10 +130,10 @@ def train_scst(
     step = SelfCriticalStep(policy, reference, reward, seen, config)
     batches = _Batches(train, seen, config)
     best = Best(policy, checkpoints or destination, writes=processes.is_first)
-    look = ValReward(policy, reward, seen, val, config, log)
+    look = ValReward(policy, reward, seen, val, config, log, processes)
 
     metrics: dict[str, float] = {}
-    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log)
+    resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log, processes)
     with resumable.resuming(policy=policy, loop=loop, batches=batches, best=best) as start:
         if start == 0:
             look.offer(best, 0)
@@ -145,6 +145,7 @@ def train_scst(
                 look.offer(best, loop.step_count)
             resumable.after_step(loop.step_count, now=is_look)
     best.deliver(destination)
+    processes.wait()
     return metrics | {"val_reward": best.value, "val_step": best.step}
 
 

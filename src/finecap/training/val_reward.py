@@ -6,6 +6,7 @@ judge is never asked.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from finecap.config import ScstConfig
 from finecap.data.records import Record
@@ -15,6 +16,7 @@ from finecap.models.captioner import Captioner
 from finecap.models.features import Features
 from finecap.rewards import Reward, RewardBatch
 from finecap.training.mle import greedy_captions
+from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 
 
@@ -29,9 +31,10 @@ class ValReward:
         val: Sequence[Record],
         config: ScstConfig,
         log: Log,
+        processes: Processes = ALONE,
     ) -> None:
         self.policy, self.reward, self.features = policy, reward, features
-        self.config, self.log = config, log
+        self.config, self.log, self.processes = config, log, processes
         self.val = list(val)[: config.val_images]
 
     def offer(self, best: Best, step: int) -> None:
@@ -39,18 +42,25 @@ class ValReward:
 
         The start is within them whatever it says: there is then always something to keep.
         """
-        images = [r.image for r in self.val]
-        captions = greedy_captions(self.policy, self.features, images, self.config.max_tokens)
-        vectors = self.features.vectors_of(self.features.positions(images))
-        batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in self.val])
-        value = float(self.reward(batch)[0].mean())
-        shown = signs_of_hacking(captions)
+        looked_at = self.processes.map(self._rewarded, self.val)
+        # Of the same numbers in the same order, so that all processes choose alike.
+        value = fmean(reward for _, reward in looked_at)
+        shown = signs_of_hacking([caption for caption, _ in looked_at])
         is_fluent = (
             shown["val_repetition"] <= self.config.max_repetition
             and shown["val_bad_endings"] <= self.config.max_bad_endings
         )
         best.offer(value, step, is_allowed=is_fluent or step == 0)
         self.log("val", step, val_reward=value, val_best=best.value, **shown)
+
+    def _rewarded(self, records: Sequence[Record]) -> list[tuple[str, float]]:
+        """The greedy caption of each, and its reward."""
+        images = [r.image for r in records]
+        captions = greedy_captions(self.policy, self.features, images, self.config.max_tokens)
+        vectors = self.features.vectors_of(self.features.positions(images))
+        batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in records])
+        rewards = self.reward(batch)[0][:, 0]  # (N, 1) -> (N,)
+        return list(zip(captions, rewards.tolist(), strict=True))
 
 
 def signs_of_hacking(captions: Sequence[str]) -> dict[str, float]:

@@ -1,16 +1,21 @@
-"""The loop's mechanics: schedule, weight decay, divergence."""
+"""The loop's mechanics: schedule, weight decay, parts of a batch, divergence."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis.strategies import integers
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from finecap.log import silent
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, TrainingDiverged, parameter_groups
+from finecap.training.processes import Processes
 
 NO_CHECKPOINTS = Checkpoints(None, {}, silent)
 
@@ -77,11 +82,71 @@ def test_a_gradient_that_is_no_number_keeps_batch_and_weights(tmp_path: Path) ->
     assert load_file(tmp_path / "diverged.safetensors")["batch.batch"].tolist() == [3.0, 3.0]
 
 
-def test_a_batch_smaller_than_its_parts_is_refused() -> None:
-    linear = nn.Linear(1, 1)
-    loop = Loop(parameter_groups(linear, 0.0), Schedule(0.1, 5, 1), silent, accumulate=4)
-    with pytest.raises(ValueError, match="a batch of 2 cannot be taken in 4 parts"):
-        loop.step(lambda x: (linear(x).sum(), {}), torch.ones(2, 1))
+@dataclass
+class Rows:
+    """A batch of numbers, each weighing as much as it is worth."""
+
+    numbers: Tensor  # (B,)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def weight(self) -> float:
+        return float(self.numbers.sum())
+
+    def part(self, rows: slice) -> "Rows":
+        return Rows(self.numbers[rows])
+
+
+def shares(count: int, rank: int, accumulate: int, processes: int) -> list[tuple[float, int]]:
+    """Share and rows of each part that a process takes of a batch of that many."""
+    groups = parameter_groups(nn.Linear(1, 1), 0.0)
+    those = Processes(rank, processes)
+    loop = Loop(groups, Schedule(0.1, 5, 1), silent, accumulate=accumulate, processes=those)
+    return [(share, len(part)) for share, part in loop._parts(Rows(torch.ones(count)))]
+
+
+def test_a_batch_smaller_than_its_parts_is_taken_row_by_row() -> None:
+    assert shares(2, 0, accumulate=4, processes=1) == [(0.5, 1), (0.5, 1)]
+
+
+def test_a_batch_smaller_than_the_processes_is_taken_whole_by_each() -> None:
+    assert shares(1, 0, accumulate=1, processes=2) == [(0.5, 1)]
+    assert shares(1, 1, accumulate=1, processes=2) == [(0.5, 1)]
+    assert shares(2, 2, accumulate=2, processes=4) == [(0.125, 1), (0.125, 1)]
+
+
+@given(
+    count=integers(1, 30), accumulate=integers(1, 5), processes=integers(1, 5), seed=integers(0, 9)
+)
+def test_shares_of_all_processes_sum_to_one_and_cover_each_row_alike(
+    count: int, accumulate: int, processes: int, seed: int
+) -> None:
+    numbers = torch.from_numpy(np.random.default_rng(seed).random(count)) + 0.1
+    groups = parameter_groups(nn.Linear(1, 1), 0.0)
+    weighed = torch.zeros(())
+    for rank in range(processes):
+        those = Processes(rank, processes)
+        loop = Loop(groups, Schedule(0.1, 5, 1), silent, accumulate=accumulate, processes=those)
+        parts = loop._parts(Rows(numbers))
+        assert parts
+        weighed = weighed + sum(share * (p.numbers**2).sum() / p.weight for share, p in parts)
+    assert weighed.item() == pytest.approx(float((numbers**2).sum() / numbers.sum()))
+
+
+def test_each_process_draws_its_own_dropout_and_the_same_at_the_same_step() -> None:
+    def drawn(rank: int, step: int) -> list[float]:
+        torch.manual_seed(7)
+        groups = parameter_groups(nn.Linear(1, 1), 0.0)
+        loop = Loop(groups, Schedule(0.1, 5, 1), silent, processes=Processes(rank, 3))
+        loop.step_count = step
+        loop._draw_apart()
+        return torch.rand(3).tolist()
+
+    seen = [drawn(rank, step) for rank in (1, 2) for step in (0, 1)] + [drawn(0, 0)]
+    assert len({tuple(numbers) for numbers in seen}) == len(seen)
+    assert drawn(2, 1) == drawn(2, 1)
 
 
 def test_progress_is_reported_with_its_step() -> None:

@@ -69,7 +69,7 @@ def test_a_collapsing_run_saves_nothing_worse_than_its_start(
     run = Run(tiny, tmp_path, weights=weights, lr=0.3, warmup_steps=0)
     start = val_reward(tiny, tiny.mle, weights)
     assert run.val[-1]["val_reward"] < 0.5 * start
-    assert run.metrics["val_reward"] >= start
+    assert run.metrics["val_reward"] >= start - 1e-6
     assert val_reward(tiny, tmp_path, weights) == pytest.approx(run.metrics["val_reward"], abs=1e-5)
 
 
