@@ -15,13 +15,15 @@ from finecap.data.records import Record, read_records
 if TYPE_CHECKING:
     import pandas as pd
 
+RECORDS = "records.jsonl"
+"""Of a `validated_dataset`."""
 SAMPLES = 6
 Item = TypeVar("Item")
 
 
 def records_of(folder: Path) -> list[Record]:
     """The validated records of a `validated_dataset`."""
-    return read_records(folder / "records.jsonl")
+    return read_records(folder / RECORDS)
 
 
 def data_set(folder: Path) -> dict[str, str]:

@@ -13,9 +13,11 @@ import dagster as dg
 from dagster_project import shown
 from dagster_project.artifacts import Artifact
 from dagster_project.champion import CAPTIONER
+from dagster_project.launch import trained
 from dagster_project.run_config import FeaturesRun, MleRun, ScstRun, settings
-from dagster_project.shown import records_of
+from dagster_project.shown import RECORDS, records_of
 from dagster_project.stages import Registered, Stages, stage
+from dagster_project.worker import MleTask, ScstTask
 from finecap.config import FeaturesConfig, MleConfig, Profile, ScstConfig
 from finecap.log import Log
 
@@ -103,19 +105,23 @@ def scst(profile: Profile, reward: str) -> dg.AssetsDefinition:
         encoder: Artifact,
         stages: Stages,
     ) -> dg.MaterializeResult:
-        from finecap.training.scst import train_scst
-
-        chosen, records = settings(config, ScstConfig), records_of(validated_dataset.path)
-
+        chosen = settings(config, ScstConfig)
         inputs = [dataset, validated_dataset, image_features, mle_captioner, encoder]
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
-            mle, features = mle_captioner.path, image_features.path
-            kept = stages.checkpoints(context, config, inputs)
-            return train_scst(mle, features, records, encoder.path, chosen, folder, log, kept)
+            task = ScstTask(
+                config=chosen,
+                mle=mle_captioner.path,
+                features=image_features.path,
+                records=validated_dataset.path / RECORDS,
+                encoder=encoder.path,
+                destination=folder,
+                checkpoints=stages.checkpoints(context, config, inputs),
+            )
+            return trained(context, task, log)
 
         def details(folder: Path) -> Mapping[str, str]:
-            seen = image_features.path
+            seen, records = image_features.path, records_of(validated_dataset.path)
             return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
 
         registered = Registered(CAPTIONER, reward, stages.parent(image_features, "base_clip"))
@@ -145,18 +151,21 @@ def _mle(name: str, variant: str, chosen: MleConfig, priority: int) -> dg.Assets
         image_features: Artifact,
         stages: Stages,
     ) -> dg.MaterializeResult:
-        from finecap.training.mle import train_mle
-
-        chosen, records = settings(config, MleConfig), records_of(validated_dataset.path)
-
+        chosen = settings(config, MleConfig)
         inputs = [dataset, validated_dataset, image_features]
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
-            kept = stages.checkpoints(context, config, inputs)
-            return train_mle(image_features.path, records, chosen, folder, log, kept)
+            task = MleTask(
+                config=chosen,
+                features=image_features.path,
+                records=validated_dataset.path / RECORDS,
+                destination=folder,
+                checkpoints=stages.checkpoints(context, config, inputs),
+            )
+            return trained(context, task, log)
 
         def details(folder: Path) -> Mapping[str, str]:
-            seen = image_features.path
+            seen, records = image_features.path, records_of(validated_dataset.path)
             return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
 
         registered = Registered(CAPTIONER, variant, stages.parent(image_features, "base_clip"))
