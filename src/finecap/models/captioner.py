@@ -45,6 +45,9 @@ class DecodingState(Protocol):
     def reorder(self, parents: Tensor) -> None:
         """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""
 
+    def keep(self, images: Tensor) -> None:
+        """Go on with these images alone, given by their places (b,) among those so far."""
+
 
 class Captioner(nn.Module, ABC):
     """An image-conditioned language model.
@@ -54,10 +57,12 @@ class Captioner(nn.Module, ABC):
 
     Attributes:
         tokenizer: of its captions.
+        max_tokens: T of the longest caption it can say, words and EOS.
         image_size: pixels of the images it reads; None: it reads the encoder's cached grid.
     """
 
     tokenizer: Tokenizer
+    max_tokens: int
     image_size: int | None = None
 
     @property
@@ -78,7 +83,7 @@ class Captioner(nn.Module, ABC):
 
     @abstractmethod
     def begin(self, memory: Any, rows: int) -> DecodingState:
-        """State of a cached decode of `rows` captions for each of B images."""
+        """State of a cached decode of `rows` captions for each of B images; no gradient."""
 
     @abstractmethod
     def step(self, previous: Tensor, state: Any) -> Tensor:

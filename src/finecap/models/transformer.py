@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from finecap.data.tokenizer import BOS, PAD, UNK, WordTokenizer
 from finecap.models import folder as model_folder
+from finecap.models.cached_layer import CachedDecoding, CachedLayer
 from finecap.models.captioner import Captioner
+from finecap.models.linear import Linear, PackedLinear
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,6 @@ class ImageMemory:
         return len(self.keys_values[0][0])
 
 
-@dataclass
-class DecodingState:
-    """What a cached decode carries from token to token."""
-
-    memory: ImageMemory
-    keys: list[Tensor]  # per layer: (B * rows, heads, T, width / heads), filled up to `length`
-    values: list[Tensor]
-    length: int = 0
-
-    def reorder(self, parents: Tensor) -> None:
-        """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""
-        B, rows = parents.shape
-        first = torch.arange(B, device=parents.device)[:, None] * rows
-        chosen = (first + parents).flatten()  # (B * rows,)
-        t = self.length
-        for cache in (*self.keys, *self.values):
-            cache[:, :, :t] = cache[chosen, :, :t]
-
-
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     """(N, L, W) -> (N, heads, L, W / heads)."""
     N, L, W = x.shape
@@ -77,8 +60,8 @@ class _FeedForward(nn.Module):
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.up = nn.Linear(width, 4 * width)
-        self.down = nn.Linear(4 * width, width)
+        self.up = Linear(width, 4 * width)
+        self.down = Linear(4 * width, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,8 +75,8 @@ class _EncoderLayer(nn.Module):
         super().__init__()
         self.heads = shape.heads
         self.norm_self = nn.LayerNorm(shape.width)
-        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
-        self.project = nn.Linear(shape.width, shape.width)
+        self.query_key_value = Linear(shape.width, 3 * shape.width)
+        self.project = Linear(shape.width, shape.width)
         self.norm_feed = nn.LayerNorm(shape.width)
         self.feed = _FeedForward(shape.width, shape.dropout)
         self.dropout = nn.Dropout(shape.dropout)
@@ -106,19 +89,19 @@ class _EncoderLayer(nn.Module):
         return x + self.feed(self.norm_feed(x))
 
 
-class _DecoderLayer(nn.Module):
+class DecoderLayer(nn.Module):
     """Causal self-attention over words, then attention over the image's grid."""
 
     def __init__(self, shape: TransformerShape) -> None:
         super().__init__()
         self.heads = shape.heads
         self.norm_self = nn.LayerNorm(shape.width)
-        self.query_key_value = nn.Linear(shape.width, 3 * shape.width)
-        self.project_self = nn.Linear(shape.width, shape.width)
+        self.query_key_value = Linear(shape.width, 3 * shape.width)
+        self.project_self = Linear(shape.width, shape.width)
         self.norm_image = nn.LayerNorm(shape.width)
-        self.image_query = nn.Linear(shape.width, shape.width)
-        self.image_key_value = nn.Linear(shape.width, 2 * shape.width)
-        self.project_image = nn.Linear(shape.width, shape.width)
+        self.image_query = Linear(shape.width, shape.width)
+        self.image_key_value = Linear(shape.width, 2 * shape.width)
+        self.project_image = Linear(shape.width, shape.width)
         self.norm_feed = nn.LayerNorm(shape.width)
         self.feed = _FeedForward(shape.width, shape.dropout)
         self.dropout = nn.Dropout(shape.dropout)
@@ -126,7 +109,10 @@ class _DecoderLayer(nn.Module):
     def project_memory(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Image keys and values of this layer: (B, P, W) -> 2 x (B, heads, P, W / heads)."""
         k, v = self.image_key_value(memory).chunk(2, dim=-1)
-        return _split_heads(k, self.heads), _split_heads(v, self.heads)
+        k, v = _split_heads(k, self.heads), _split_heads(v, self.heads)
+        if torch.is_grad_enabled():
+            return k, v
+        return k.contiguous(), v.contiguous()  # as `CachedLayer` wants them, or it would copy
 
     def self_projections(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys, values of words: (N, T, W) -> 3 x (N, heads, T, W / heads)."""
@@ -159,15 +145,15 @@ class TransformerCaptioner(Captioner):
 
     def __init__(self, shape: TransformerShape, tokenizer: WordTokenizer) -> None:
         super().__init__()
-        self.shape, self.tokenizer = shape, tokenizer
+        self.shape, self.tokenizer, self.max_tokens = shape, tokenizer, shape.max_tokens
         W, V = shape.width, len(tokenizer)
         self.grid_norm = nn.LayerNorm(shape.grid_channels)
-        self.grid_project = nn.Linear(shape.grid_channels, W)
+        self.grid_project = Linear(shape.grid_channels, W)
         self.encoder = nn.ModuleList(_EncoderLayer(shape) for _ in range(shape.encoder_layers))
         self.memory_norm = nn.LayerNorm(W)
         self.embedding = nn.Embedding(V, W)
         self.positions = nn.Parameter(torch.zeros(shape.max_tokens + 1, W))
-        self.decoder = nn.ModuleList(_DecoderLayer(shape) for _ in range(shape.decoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.decoder_layers))
         self.final_norm = nn.LayerNorm(W)
         self.dropout = nn.Dropout(shape.dropout)
         forbidden = torch.zeros(V)
@@ -176,9 +162,9 @@ class TransformerCaptioner(Captioner):
         nn.init.normal_(self.embedding.weight, std=W**-0.5)
         nn.init.normal_(self.positions, std=0.02)
 
-    def _layers(self) -> list[_DecoderLayer]:
+    def _layers(self) -> list[DecoderLayer]:
         """The decoder's layers, typed."""
-        return cast("list[_DecoderLayer]", list(self.decoder))
+        return cast("list[DecoderLayer]", list(self.decoder))
 
     def memory(self, inputs: Tensor) -> ImageMemory:
         """Keys and values of grids (B, P, C) for each decoder layer."""
@@ -195,15 +181,20 @@ class TransformerCaptioner(Captioner):
             x = layer(x)
         return self.memory_norm(x)
 
-    def begin(self, memory: ImageMemory, rows: int) -> DecodingState:
-        """State of a cached decode of `rows` captions per image."""
-        image_keys = memory.keys_values[0][0]
-        B, heads, _, per_head = image_keys.shape
-        room = (B * rows, heads, self.shape.max_tokens + 1, per_head)
-        keys, values = ([image_keys.new_empty(room) for _ in self.decoder] for _ in range(2))
-        return DecodingState(memory, keys, values)
+    @torch.no_grad()
+    def begin(self, memory: ImageMemory, rows: int) -> CachedDecoding:
+        """State of a cached decode of `rows` captions per image, by the weights as they are now."""
+        room = self.shape.max_tokens + 1
+        layers = [
+            CachedLayer(layer, image, rows, room)
+            for layer, image in zip(self._layers(), memory.keys_values, strict=True)
+        ]
+        forbidden = cast(Tensor, self.forbidden)
+        to_logits = PackedLinear(self.embedding.weight, forbidden, len(memory) * rows)
+        return CachedDecoding(layers, to_logits)
 
-    def step(self, previous: Tensor, state: DecodingState) -> Tensor:
+    @torch.no_grad()
+    def step(self, previous: Tensor, state: CachedDecoding) -> Tensor:
         """Logits (B, rows, V) after `previous` (B, rows)."""
         t = state.length
         if t == len(self.positions):
@@ -211,18 +202,11 @@ class TransformerCaptioner(Captioner):
                 f"a caption of more than {t} tokens was asked of a captioner of `max_tokens` "
                 f"{t - 1}; ask for at most that, or train it with more"
             )
-        x = (self.embedding(previous.flatten()) + self.positions[t]).unsqueeze(
-            1
-        )  # (B * rows, 1, W)
-        for layer, image, keys, values in zip(
-            self._layers(), state.memory.keys_values, state.keys, state.values, strict=True
-        ):
-            q, k, v = layer.self_projections(x)
-            keys[:, :, t], values[:, :, t] = k[:, :, 0], v[:, :, 0]
-            so_far = keys[:, :, : t + 1], values[:, :, : t + 1]
-            x = layer.finish(x, F.scaled_dot_product_attention(q, *so_far), image)
+        x = self.embedding(previous.flatten()) + self.positions[t]  # (B, rows) -> (B * rows, W)
+        for layer in state.layers:
+            x = layer.step(x, t)
         state.length = t + 1
-        return self._logits(x).view(*previous.shape, -1)
+        return state.to_logits(self.final_norm(x)).view(*previous.shape, -1)
 
     def teacher_forced(self, memory: ImageMemory, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) after each token of `input_ids` (B, K, T)."""
@@ -236,8 +220,7 @@ class TransformerCaptioner(Captioner):
 
     def _logits(self, x: Tensor) -> Tensor:
         """(N, T, W) -> (N, T, V), embedding tied, tokens that may not be chosen at -inf."""
-        logits = F.linear(self.final_norm(x), self.embedding.weight)
-        return logits + cast(Tensor, self.forbidden)
+        return F.linear(self.final_norm(x), self.embedding.weight, cast(Tensor, self.forbidden))
 
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""
