@@ -82,18 +82,33 @@ def caption(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
     *,
     as_json: Json = False,
+    beams: Annotated[int, typer.Option(min=1, help="Beams followed; 1: greedy.")] = 1,
+    samples: Annotated[int, typer.Option(min=0, help="Captions drawn of each image.")] = 0,
+    temperature: Annotated[float, typer.Option(min=0.01, help="Of samples.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1.0, help="Of samples: nucleus.")] = 0.9,
+    seed: Annotated[int, typer.Option(min=0, help="Of samples.")] = 0,
 ) -> None:
-    """Caption images with the captioner of the live index."""
+    """Caption images with the captioner of the live index: the best caption, or several samples."""
     missing = [str(path) for path in images if not path.is_file()]
     if missing:
         raise UsageError(f"no such image: {', '.join(missing)}")
+    if samples and beams > 1:
+        raise UsageError(f"--beams {beams} finds one caption, --samples {samples} several: use one")
+    from finecap.models.captions import Beams, Draws
     from finecap.models.export import load_pair
     from finecap.search.searcher import load_live_manifest, verified_export
 
     home = home_folder()
-    manifest = load_live_manifest(home)
-    captions = load_pair(verified_export(home, manifest.captioner)).caption_images(images)
-    pairs = list(zip(map(str, images), captions, strict=True))
+    model = load_pair(verified_export(home, load_live_manifest(home).captioner))
+    if samples:
+        how = Draws(samples, temperature=temperature, top_p=top_p, seed=seed)
+        captions = model.draw_captions(images, how)
+    else:
+        captions = [[said] for said in model.caption_images(images, how=Beams(beams))]
+    pairs = [
+        (str(image), said) for image, of_image in zip(images, captions, strict=True)
+        for said in of_image
+    ]  # fmt: skip
     if as_json:
         _print_json({"captions": [{"image": image, "caption": said} for image, said in pairs]})
         return

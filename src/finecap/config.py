@@ -344,6 +344,13 @@ class CaptionsConfig(Stage):
         default=["val", "test"], description="of the data set, in the gallery"
     )
     max_tokens: int = Field(default=28, ge=2)
+    beams: int = Field(default=1, ge=1, description="followed at a time; 1: greedy")
+    length_penalty: float = Field(
+        default=0.0, description="of beams: above 0 favours long captions (GNMT), below 0 short"
+    )
+    no_repeat_ngram: int = Field(
+        default=0, ge=0, description="tokens of an n-gram said once at most; 0: any may recur"
+    )
     batch_size: int = Field(default=256, ge=1)
     threads: int = Field(default=2, ge=0)
 

@@ -140,7 +140,9 @@ def test_caption_uses_the_captioner_that_the_manifest_names(finecap, monkeypatch
 
     def load_pair(folder):
         loaded.append(folder)
-        return SimpleNamespace(caption_images=lambda images: [f"seen {p.name}" for p in images])
+        return SimpleNamespace(
+            caption_images=lambda images, **_: [f"seen {p.name}" for p in images]
+        )
 
     monkeypatch.setattr("finecap.models.export.load_pair", load_pair)
     Image.new("RGB", (4, 4)).save("a.png")
@@ -149,6 +151,24 @@ def test_caption_uses_the_captioner_that_the_manifest_names(finecap, monkeypatch
     assert json.loads(out) == {"captions": [{"image": "a.png", "caption": "seen a.png"}]}
     assert [folder.name for folder in loaded] == ["models"]
     assert finecap("caption", "a.png")[1] == "a.png\tseen a.png\n"
+
+
+@pytest.mark.usefixtures("live_home")
+def test_caption_by_beams_or_by_samples(finecap, monkeypatch):
+    model = SimpleNamespace(
+        caption_images=lambda images, how: [f"{p.name} by {how.beams}" for p in images],
+        draw_captions=lambda images, how: [
+            [f"{p.name} {how.seed}", f"{how.top_p}"][: how.samples] for p in images
+        ],
+    )
+    monkeypatch.setattr("finecap.models.export.load_pair", lambda _: model)
+    Image.new("RGB", (4, 4)).save("a.png")
+    assert finecap("caption", "a.png", "--beams", "3")[1] == "a.png\ta.png by 3\n"
+    drawn = finecap("caption", "a.png", "--samples", "2", "--top-p", "0.5", "--seed", "7")[1]
+    assert drawn == "a.png\ta.png 7\na.png\t0.5\n"
+    code, _, err = finecap("caption", "a.png", "--beams", "3", "--samples", "2")
+    assert code == 2
+    assert "--beams 3 finds one caption, --samples 2 several: use one" in err
 
 
 def test_profiles_are_listed_and_shown_whole(finecap):

@@ -2,10 +2,17 @@
 
 Gradient never flows here; self-critical training scores the drawn captions afterwards in one
 teacher-forced pass. An EOS is never forced at the length limit: a row without one is cut off, and
-says so by having none.
+says so by having none. Beam search is `beam`'s; what people read (one good caption, or several
+different ones) is asked for by `captions`.
+
+Training and evaluation use temperature alone and greedy alone. `top_p` and `no_repeat_ngram` are
+for reading: they change the distribution that is sampled, of which teacher forcing knows nothing.
 
 Why sampling takes its uniform numbers as an argument: a caption then depends on its own image and
 numbers alone, so that any split of a batch over parts or processes draws the same captions.
+
+Why images leave the batch when their captions have ended: in batches of 256 a caption of the
+default world has 0.43 of the length of the longest, so that most rows would say padding.
 """
 
 from collections.abc import Generator
@@ -16,6 +23,10 @@ import torch
 from torch import Tensor
 
 from finecap.models.captioner import Captioner
+from finecap.models.sampling import nucleus, sample, without_repeats
+
+_WORTH_CLOSING_UP = 0.75
+"""The batch closes up when this share of it goes on, or less: each time their state is copied."""
 
 
 @torch.no_grad()
@@ -27,6 +38,8 @@ def decode(
     greedy: bool = True,
     uniforms: Tensor | None = None,
     temperature: float = 1.0,
+    top_p: float = 1.0,
+    no_repeat_ngram: int = 0,
 ) -> Tensor:
     """Captions of B images, greedy and sampled side by side on one set of image keys and values.
 
@@ -39,32 +52,45 @@ def decode(
         greedy: whether row 0 of each image is its greedy caption.
         uniforms: (B, K, >= T) in (0, 1], one for each token of K sampled captions per image.
         temperature: of sampled rows.
+        top_p: of sampled rows, after temperature (see `nucleus`); 1 in training.
+        no_repeat_ngram: no row says an n-gram of so many tokens twice; 0 in training: any may.
 
     Returns:
         (B, K + greedy, T) integer, PAD after the first EOS. T may be shorter than `max_tokens`.
     """
     K = 0 if uniforms is None else uniforms.shape[1]
-    rows = K + int(greedy)
+    rows, B = K + int(greedy), len(memory)
     if rows < 1:
         raise ValueError("nothing to decode: expected `uniforms` of K >= 1 samples or greedy=True")
+    bos, eos, pad = captioner.tokenizer.bos, captioner.tokenizer.eos, captioner.tokenizer.pad
+    tokens = torch.full((B, rows, max_tokens), pad, dtype=torch.long, device=captioner.device)
+    previous = torch.full_like(tokens[..., 0], bos)  # (B, rows)
+    ended = torch.zeros_like(previous, dtype=torch.bool)
+    left = torch.arange(B, device=captioner.device)  # images whose captions go on
     with eval_mode(captioner):
         state = captioner.begin(memory, rows)
-        bos, eos, pad = captioner.tokenizer.bos, captioner.tokenizer.eos, captioner.tokenizer.pad
-        previous = torch.full((len(memory), rows), bos, dtype=torch.long, device=captioner.device)
-        ended = torch.zeros_like(previous, dtype=torch.bool)
-        tokens: list[Tensor] = []
         for t in range(max_tokens):
-            logits = captioner.step(previous, state).float()  # (B, rows, V)
-            chosen = logits[:, : int(greedy)].argmax(-1)  # (B, 0 or 1)
+            logits = captioner.step(previous, state).float()  # (b, rows, V)
+            logits = without_repeats(logits, tokens[left, :, :t], no_repeat_ngram)
+            chosen = logits[:, : int(greedy)].argmax(-1)  # (b, 0 or 1)
             if uniforms is not None:
-                sampled = sample(logits[:, int(greedy) :] / temperature, uniforms[..., t])
-                chosen = torch.cat([chosen, sampled], dim=1)
+                likely = nucleus(logits[:, int(greedy) :] / temperature, top_p)
+                chosen = torch.cat([chosen, sample(likely, uniforms[left, :, t])], dim=1)
             previous = chosen.masked_fill(ended, pad)
-            tokens.append(previous)
+            tokens[left, :, t] = previous
             ended |= previous == eos
-            if bool(ended.all()):
-                break
-    return torch.stack(tokens, dim=-1)  # T x (B, rows) -> (B, rows, T)
+            going = (~ended.all(1)).nonzero().flatten()  # (b',)
+            if not len(going):
+                return tokens[..., : t + 1]
+            if is_worth_closing_up(going, left):
+                state.keep(going)
+                left, previous, ended = left[going], previous[going], ended[going]
+    return tokens
+
+
+def is_worth_closing_up(going: Tensor, left: Tensor) -> bool:
+    """Whether the images that go on are so few of those left in the batch that others should go."""
+    return len(going) <= _WORTH_CLOSING_UP * len(left)
 
 
 @contextmanager
@@ -76,22 +102,6 @@ def eval_mode(captioner: Captioner) -> Generator[None]:
         yield
     finally:
         captioner.train(was_training)
-
-
-def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
-    """Tokens drawn by inverting the cumulative distribution.
-
-    Args:
-        logits: (..., V), -inf for tokens that may not be chosen.
-        uniforms: (...) in (0, 1].
-
-    Returns:
-        (...) the first token whose cumulative probability reaches the number: one of positive
-        probability, since 0 is not among the numbers.
-    """
-    cumulative = logits.softmax(-1).cumsum(-1)  # (..., V)
-    reached = uniforms[..., None].to(cumulative) * cumulative[..., -1:]
-    return torch.searchsorted(cumulative, reached).squeeze(-1)
 
 
 def to_captions(captioner: Captioner, tokens: Tensor) -> list[list[str]]:

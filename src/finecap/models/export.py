@@ -5,7 +5,7 @@ other file at hand.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from torch import Tensor
 
 from finecap.data.transforms import ImageSource, load_image, to_pixels
 from finecap.models.captioner import Captioner, load_captioner
+from finecap.models.captions import Beams, Draws, best_captions, drawn_captions
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.models.decoding import caption_inputs
 
 CAPTIONER, ENCODER = "captioner", "encoder"
 
@@ -28,17 +28,45 @@ class CaptioningModel:
     captioner: Captioner
     encoder: ClipEncoder
 
-    @torch.no_grad()
     def caption_images(
-        self, images: Sequence[ImageSource], max_tokens: int = 32, batch_size: int = 64
+        self,
+        images: Sequence[ImageSource],
+        max_tokens: int | None = None,
+        batch_size: int = 64,
+        how: Beams | None = None,
     ) -> list[str]:
-        """Greedy captions of images given as paths, bytes, arrays or Pillow images."""
-        captions: list[str] = []
-        for start in range(0, len(images), batch_size):
-            chunk = images[start : start + batch_size]
-            captions += caption_inputs(self.captioner, self._inputs(chunk), max_tokens)
+        """A caption each of images given as paths, bytes, arrays or Pillow images.
+
+        Args:
+            images: in any of those forms.
+            max_tokens: T, words and EOS; None: the most that the captioner can say.
+            batch_size: images at a time; changes no caption.
+            how: None: greedy.
+        """
+        limit, captions = max_tokens or self.captioner.max_tokens, list[str]()
+        for inputs in self._batches(images, batch_size):
+            captions += best_captions(self.captioner, inputs, limit, how)
         return captions
 
+    def draw_captions(
+        self,
+        images: Sequence[ImageSource],
+        how: Draws,
+        max_tokens: int | None = None,
+        batch_size: int = 64,
+    ) -> list[list[str]]:
+        """Different captions of each image, 1 to `how.samples`; arguments as `caption_images`."""
+        limit, captions = max_tokens or self.captioner.max_tokens, list[list[str]]()
+        for inputs in self._batches(images, batch_size):
+            captions += drawn_captions(self.captioner, inputs, limit, how)
+        return captions
+
+    def _batches(self, images: Sequence[ImageSource], batch_size: int) -> Iterator[Tensor]:
+        """What the captioner reads, batch by batch."""
+        for start in range(0, len(images), batch_size):
+            yield self._inputs(images[start : start + batch_size])
+
+    @torch.no_grad()
     def _inputs(self, images: Sequence[ImageSource]) -> Tensor:
         """What the captioner reads of images."""
         size = self.captioner.image_size

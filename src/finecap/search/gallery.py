@@ -1,8 +1,8 @@
 """The champion's captions and vectors of the whole gallery: what an index is built from.
 
-Incremental: an image that the previous table captioned by the same model, and whose bytes are the
-same, keeps its row; the model sees new or changed images alone. Which splits make the gallery is
-configuration. Building the index from the table is `build`'s.
+Incremental: an image that the previous table captioned by the same model in the same way, and whose
+bytes are the same, keeps its row; the model sees new or changed images alone. Which splits make the
+gallery is configuration. Building the index from the table is `build`'s.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 from finecap.config import CaptionsConfig
 from finecap.data.records import Record
 from finecap.log import Log
+from finecap.models.captions import Beams
 from finecap.models.export import CaptioningModel, load_pair
 
 CAPTIONS = "captions.parquet"
 VECTORS = "vectors.npy"
+_KEYS = ["image", "md5", "caption", "model_version", "decoding"]
 
 
 @dataclass(frozen=True)
 class Gallery:
     """N captioned images, row by row."""
 
-    table: pd.DataFrame  # image, split, md5, caption, model_version
+    table: pd.DataFrame  # image, split, md5, caption, model_version, decoding
     vectors: NDArray[np.float32]  # (N, D), unit length
 
 
@@ -50,7 +52,7 @@ def caption_gallery(
         folder: data folder that records' image paths are relative to.
         records: validated records; those of `config.splits` are the gallery.
         md5s: of each image's bytes.
-        config: splits, batch size, length limit.
+        config: splits, batch size, how captions are decoded.
         destination: existing folder.
         log: told of progress.
         model_version: names the pair; rows of another version are captioned anew.
@@ -67,7 +69,8 @@ def caption_gallery(
         raise ValueError(f"no image is in splits {config.splits}: the gallery would be empty")
     if config.threads:
         torch.set_num_threads(config.threads)
-    kept = _kept(previous, gallery, md5s, model_version)
+    decoding = f"max_tokens={config.max_tokens}, {_beams(config)}"  # another one captions anew
+    kept = _kept(previous, gallery, md5s, (model_version, decoding))
     rows: dict[str, tuple[str, NDArray[np.float32]]] = dict(kept)
     missing = [r for r in gallery if r.image not in rows]
     model = load_pair(pair) if missing else None
@@ -83,6 +86,7 @@ def caption_gallery(
             "md5": [md5s[r.image] for r in gallery],
             "caption": [rows[r.image][0] for r in gallery],
             "model_version": model_version,
+            "decoding": decoding,
         }
     )
     _write(Gallery(table, np.stack([rows[r.image][1] for r in gallery])), destination)
@@ -109,7 +113,7 @@ def _captioned(
 ) -> dict[str, tuple[str, NDArray[np.float32]]]:
     """Caption and vector (D,) of each image of the batch."""
     paths = [folder / r.image for r in batch]
-    captions = model.caption_images(paths, config.max_tokens, config.batch_size)
+    captions = model.caption_images(paths, config.max_tokens, config.batch_size, _beams(config))
     vectors = model.encoder.encode_images(paths, config.batch_size).numpy()  # (B, D)
     return {
         r.image: (caption, vector)
@@ -117,20 +121,29 @@ def _captioned(
     }
 
 
+def _beams(config: CaptionsConfig) -> Beams:
+    """How captions are found."""
+    return Beams(config.beams, config.length_penalty, config.no_repeat_ngram)
+
+
 def _kept(
-    previous: Path | None, gallery: Sequence[Record], md5s: Mapping[str, str], model_version: str
+    previous: Path | None,
+    gallery: Sequence[Record],
+    md5s: Mapping[str, str],
+    made_by: tuple[str, str],
 ) -> dict[str, tuple[str, NDArray[np.float32]]]:
-    """Rows of the earlier result that still hold."""
+    """Rows of the earlier result that still hold; `made_by` is the model's version and decoding."""
     if previous is None:
         return {}
     old = read_gallery(previous)
+    if not set(_KEYS) <= set(old.table.columns):  # a table that does not say how it was decoded
+        return {}
     wanted = {r.image for r in gallery}
-    columns = ("image", "md5", "caption", "model_version")
-    rows = zip(*(old.table[c].astype(str) for c in columns), strict=True)
+    rows = zip(*(old.table[key].astype(str) for key in _KEYS), strict=True)
     return {
         image: (caption, old.vectors[row])
-        for row, (image, md5, caption, version) in enumerate(rows)
-        if image in wanted and md5s.get(image) == md5 and version == model_version
+        for row, (image, md5, caption, *maker) in enumerate(rows)
+        if image in wanted and md5s.get(image) == md5 and tuple(maker) == made_by
     }
 
 

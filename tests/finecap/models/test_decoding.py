@@ -1,10 +1,12 @@
 """Decoding: greedy and samples side by side, and what an EOS does."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from finecap.data.tokenizer import EOS, PAD, WordTokenizer
-from finecap.models.decoding import caption_inputs, decode, sample, to_captions
+from finecap.models.decoding import caption_inputs, decode, to_captions
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
 
 
@@ -80,27 +82,81 @@ def test_nothing_to_decode_is_refused(captioner: TransformerCaptioner) -> None:
         decode(captioner, captioner.memory(torch.randn(1, 5, 6)), 12, greedy=False)
 
 
+def settings(name: str) -> dict:
+    return {
+        "greedy": {},
+        "sampled": {"uniforms": uniforms(1, 4, 3), "temperature": 1.5},
+        "nucleus": {"uniforms": uniforms(1, 4, 3), "top_p": 0.8},
+        "without repeats": {"uniforms": uniforms(1, 4, 3), "no_repeat_ngram": 2},
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["greedy", "sampled", "nucleus", "without repeats"])
 def test_a_caption_depends_on_its_own_image_and_numbers_alone(
-    captioner: TransformerCaptioner,
+    captioner: TransformerCaptioner, name: str
 ) -> None:
     captioner.eval()
-    grid, numbers = torch.randn(4, 5, 6), uniforms(0, 4, 3)
-    together = decode(captioner, captioner.memory(grid), 12, uniforms=numbers)
+    sharpen(captioner)
+    grid, how = torch.randn(4, 5, 6), settings(name)
+    together = decode(captioner, captioner.memory(grid), 12, **how)
+    assert len({tuple(row) for row in together.flatten(0, 1).tolist()}) > 1
     for i in range(4):
-        memory = captioner.memory(grid[i : i + 1])
-        alone = decode(captioner, memory, 12, uniforms=numbers[i : i + 1])[0]
+        own = how | ({"uniforms": how["uniforms"][i : i + 1]} if "uniforms" in how else {})
+        alone = decode(captioner, captioner.memory(grid[i : i + 1]), 12, **own)[0]
         assert torch.equal(together[i, :, : alone.shape[-1]], alone)
 
 
-def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
-    logits = torch.tensor([0.5, 0.0, 0.2, 0.3]).log().expand(20_000, 4)
-    numbers = 1 - torch.rand(20_000, generator=torch.Generator().manual_seed(0))
-    drawn = sample(logits, numbers)
-    shares = torch.bincount(drawn, minlength=4) / len(drawn)
-    torch.testing.assert_close(shares, torch.tensor([0.5, 0.0, 0.2, 0.3]), atol=0.015, rtol=0)
+def sharpen(captioner: TransformerCaptioner) -> None:
+    """Let it say something else of every image, and end at different lengths."""
+    with torch.no_grad():
+        captioner.memory_norm.weight.mul_(20)
 
 
-@pytest.mark.parametrize("number", [1e-45, 0.5, 1.0])
-def test_a_token_without_probability_is_never_drawn(number: float) -> None:
-    logits = torch.tensor([float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")])
-    assert sample(logits, torch.tensor(number)).item() in {1, 3}
+def test_images_whose_captions_have_ended_cost_no_more_steps(
+    captioner: TransformerCaptioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captioner.eval()
+    sharpen(captioner)
+    memory = captioner.memory(torch.randn(16, 5, 6))
+    step, images = captioner.step, []
+
+    def counted(previous: torch.Tensor, state: object) -> torch.Tensor:
+        images.append(len(previous))
+        return step(previous, state)
+
+    monkeypatch.setattr(captioner, "step", counted)
+    tokens = decode(captioner, memory, 12, uniforms=uniforms(0, 16, 1))
+    lengths = (tokens != PAD).sum(-1).amax(1)  # of each image's longest caption
+    needed = [int((lengths > t).sum()) for t in range(len(images))]
+    assert needed[-1] < 16
+    assert images[0] == 16
+    for t in range(1, len(images)):
+        assert needed[t] <= images[t] < max(needed[t] / 0.75, needed[t] + 1)
+
+
+def test_no_ngram_is_said_twice(captioner: TransformerCaptioner) -> None:
+    memory = captioner.memory(torch.randn(8, 5, 6))
+    numbers = uniforms(0, 8, 4)
+    tokens = decode(captioner, memory, 12, uniforms=numbers, no_repeat_ngram=2)
+    free = decode(captioner, memory, 12, uniforms=numbers)
+    assert repeated_bigrams(free) > 0
+    assert repeated_bigrams(tokens) == 0
+
+
+def repeated_bigrams(tokens: torch.Tensor) -> int:
+    rows = [[t for t in row if t != PAD] for row in tokens.flatten(0, 1).tolist()]
+    pairs = [list(pairwise(row)) for row in rows]
+    return sum(len(said) - len(set(said)) for said in pairs)
+
+
+def test_a_nucleus_of_one_token_is_greedy(captioner: TransformerCaptioner) -> None:
+    memory = captioner.memory(torch.randn(4, 5, 6))
+    tokens = decode(captioner, memory, 12, uniforms=uniforms(0, 4, 3), top_p=1e-6)
+    assert torch.equal(tokens, tokens[:, :1].expand_as(tokens))
+
+
+def test_greedy_is_free_of_temperature_and_nucleus(captioner: TransformerCaptioner) -> None:
+    memory, numbers = captioner.memory(torch.randn(4, 5, 6)), uniforms(0, 4, 1)
+    alone = decode(captioner, memory, 12)[:, 0]
+    beside = decode(captioner, memory, 12, uniforms=numbers, temperature=0.3, top_p=0.5)[:, 0]
+    assert torch.equal(alone, beside[:, : alone.shape[-1]])

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from finecap.models.captioner import load_captioner
+from finecap.models.captions import Beams, Draws
 from finecap.models.export import CaptioningModel, export_pair, load_pair
 from finecap.models.features import open_features
 from finecap.models.folder import ModelFolderError
@@ -68,6 +69,25 @@ def test_batches_change_nothing(tiny: SimpleNamespace, pair: CaptioningModel) ->
 
 def test_no_images_no_captions(pair: CaptioningModel) -> None:
     assert pair.caption_images([]) == []
+    assert pair.draw_captions([], Draws(3)) == []
+
+
+def test_captions_may_be_as_long_as_the_captioner_can_say(
+    tiny: SimpleNamespace, pair: CaptioningModel
+) -> None:
+    pair.captioner.max_tokens = 3
+    captions = pair.caption_images([tiny.folder / r.image for r in tiny.records[:9]])
+    assert max(len(said.split()) for said in captions) == 3
+
+
+def test_images_are_captioned_as_asked(tiny: SimpleNamespace, pair: CaptioningModel) -> None:
+    paths = [tiny.folder / r.image for r in tiny.records[:7]]
+    searched = pair.caption_images(paths, 12, batch_size=3, how=Beams(4, length_penalty=1.0))
+    assert len(searched) == 7
+    assert searched != pair.caption_images(paths, 12)
+    drawn = pair.draw_captions(paths, Draws(4, top_p=1.0), 12, batch_size=3)
+    assert [len(set(said)) for said in drawn] == [len(said) for said in drawn]
+    assert drawn == pair.draw_captions(paths, Draws(4, top_p=1.0), 12)
 
 
 def test_an_export_needs_no_other_file(tiny: SimpleNamespace, exported: Path) -> None:

@@ -1,5 +1,6 @@
 """The gallery's captions: all of them, and only what changed is captioned again."""
 
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +11,9 @@ import torch
 from finecap.config import CaptionsConfig
 from finecap.data.records import Record
 from finecap.log import silent
+from finecap.models.captions import Beams
 from finecap.search import gallery
-from finecap.search.gallery import VECTORS, caption_gallery, read_gallery
+from finecap.search.gallery import CAPTIONS, VECTORS, caption_gallery, read_gallery
 
 RECORDS = [
     Record("1.png", "train", ("a",)),
@@ -27,10 +29,12 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of images as the model sees them; it says their name and points along one axis."""
     seen: list[str] = []
 
-    def caption_images(paths: list[Path], max_tokens: int, batch_size: int) -> list[str]:
+    def caption_images(
+        paths: list[Path], max_tokens: int, batch_size: int, how: Beams
+    ) -> list[str]:
         assert (max_tokens, batch_size) == (28, 2)
         seen.extend(path.name for path in paths)
-        return [f"picture {path.stem}" for path in paths]
+        return [f"picture {path.stem}" + " by beams" * (how.beams > 1) for path in paths]
 
     def encode_images(paths: list[Path], batch_size: int) -> torch.Tensor:
         return torch.eye(batch_size + 3)[[int(path.stem) for path in paths]]
@@ -41,14 +45,20 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def run(destination: Path, version: str = "v1", previous: Path | None = None, **md5s: str):
+def run(
+    destination: Path,
+    version: str = "v1",
+    previous: Path | None = None,
+    how: Beams | None = None,
+    **md5s: str,
+):
     destination.mkdir()
     return caption_gallery(
         Path("pair"),
         Path("data"),
         RECORDS,
         {**MD5S, **md5s},
-        CaptionsConfig(batch_size=2, threads=1),
+        CaptionsConfig(batch_size=2, threads=1, **asdict(how or Beams())),
         destination,
         silent,
         model_version=version,
@@ -84,6 +94,24 @@ def test_changed_image_alone_is_captioned_again(tmp_path: Path, captioned: list[
 def test_another_model_captions_everything_again(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
     run(tmp_path / "a")
     assert run(tmp_path / "b", version="v2", previous=tmp_path / "a")["captioned"] == 3
+
+
+@pytest.mark.parametrize("how", [Beams(3), Beams(length_penalty=1.0), Beams(no_repeat_ngram=3)])
+@pytest.mark.usefixtures("captioned")
+def test_another_decoding_captions_everything_again(tmp_path: Path, how: Beams):
+    run(tmp_path / "a")
+    assert run(tmp_path / "b", previous=tmp_path / "a", how=how)["captioned"] == 3
+    assert run(tmp_path / "c", previous=tmp_path / "b", how=how)["captioned"] == 0
+    said = read_gallery(tmp_path / "c").table["caption"]
+    assert said.str.endswith(" by beams").all() == (how.beams > 1)
+
+
+@pytest.mark.usefixtures("captioned")
+def test_a_table_that_does_not_say_how_it_was_decoded_is_captioned_again(tmp_path: Path):
+    run(tmp_path / "a")
+    table = read_gallery(tmp_path / "a").table.drop(columns="decoding")
+    table.to_parquet(tmp_path / "a" / CAPTIONS)
+    assert run(tmp_path / "b", previous=tmp_path / "a")["captioned"] == 3
 
 
 def test_empty_gallery_is_refused(tmp_path: Path):
