@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 REWARDS = ("cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
 """The reward variants of self-critical training, in the order tables show them."""
@@ -247,6 +255,12 @@ class SharedBatches(Stage):
 class MleConfig(SharedBatches):
     """Maximum likelihood: cross-entropy on the reference captions."""
 
+    family: Literal["transformer", "huggingface"] = "transformer"
+    pretrained: str | None = Field(
+        default=None,
+        description="family `huggingface`: its model, a folder or a name on the hub; of the other "
+        "fields it reads those of training, `text` and `max_tokens`",
+    )
     text: Literal["captions", "alt_text"] = "captions"
     width: int = Field(default=128, ge=8)
     heads: int = Field(default=4, ge=1)
@@ -255,15 +269,35 @@ class MleConfig(SharedBatches):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     max_tokens: int = Field(default=28, ge=2, description="words and EOS")
     min_word_count: int = Field(default=1, ge=1)
-    epochs: int = Field(default=4, ge=1)
+    epochs: int = Field(default=4, ge=0, description="0: a `pretrained` model as it is")
     batch_size: int = Field(default=64, ge=1, description="images; all their captions are read")
-    lr: float = Field(default=2e-3, gt=0)
+    lr: float = Field(
+        default=2e-3, gt=0, description="for random weights; pretrained ones want about 1e-5"
+    )
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_share: float = Field(default=0.1, ge=0, le=0.5)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     bf16: bool = Field(default=False, description="autocast; see `ClipConfig.bf16`")
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("epochs")
+    @classmethod
+    def _new_weights_are_trained(cls, epochs: int, info: ValidationInfo) -> int:
+        """Only a pretrained model is of use untrained."""
+        if epochs < 1 and info.data.get("pretrained") is None:
+            raise ValueError("without a `pretrained` model it must be greater than or equal to 1")
+        return epochs
+
+    @model_validator(mode="after")
+    def _pretrained_is_of_its_family(self) -> Self:
+        """A model of the hub has no other family, and that family no other model."""
+        if (self.family == "huggingface") != (self.pretrained is not None):
+            raise ValueError(
+                f"family is {self.family!r}, pretrained {self.pretrained!r}: expected family "
+                "`huggingface` with a `pretrained` model, or neither"
+            )
+        return self
 
 
 class ScstConfig(SharedBatches):

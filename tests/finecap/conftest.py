@@ -1,13 +1,15 @@
 """A tiny drawn world with models trained on it for seconds, made once for all tests."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+WORDS = ("a", "red", "green", "boat", "cat", "on", "the", "sea", "##s", "dog", "'", "small")
 
 
 @pytest.fixture(scope="session")
@@ -167,3 +169,101 @@ def open_clip_models(
 def weights_of() -> Callable[[Path], bytes]:
     """The bytes of a model folder's weights."""
     return lambda folder: (folder / "model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folders of tiny random models, as transformers' `save_pretrained` leaves them.
+
+    Of a kind: `git`, `blip`, or a ViT with a decoder that is `bert`, `roberta` or `gpt2`. Each has
+    a vocabulary of words, but GPT-2 one of bytes and a single special, its start, end and padding.
+    """
+    folders: dict[object, Path] = {}
+
+    def folder_of(kind: str, words: Sequence[str] = WORDS, spread: float = 0.6) -> Path:
+        key = (kind, *words, spread)
+        if key not in folders:
+            folders[key] = tmp_path_factory.mktemp(kind)
+            _write_pretrained(folders[key], kind, words, spread)
+        return folders[key]
+
+    return folder_of
+
+
+def _write_pretrained(folder: Path, kind: str, words: Sequence[str], spread: float) -> None:
+    """A model of 16 px images, weights of standard deviation `spread`."""
+    import torch
+
+    from finecap.models.huggingface_files import quiet  # before torchvision is imported
+
+    tokenizer, processor = _tokenizer(kind, words), _image_processor(kind)
+    torch.manual_seed(0)
+    model = _model(kind, len(tokenizer))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=spread)
+    with quiet():
+        for part in (model, tokenizer, processor):
+            part.save_pretrained(folder)
+
+
+def _image_processor(kind: str) -> Any:
+    """GIT's is CLIP's, which cuts the centre out."""
+    import transformers as hf
+
+    if kind == "git":
+        return hf.CLIPImageProcessor(size={"shortest_edge": 16}, crop_size=16)
+    return hf.ViTImageProcessor(size={"height": 16, "width": 16})
+
+
+def _tokenizer(kind: str, words: Sequence[str]) -> Any:
+    """WordPiece as BERT's, or bytes as GPT-2's."""
+    import tokenizers as tk
+    import transformers as hf
+
+    if kind == "gpt2":
+        alphabet = sorted(tk.pre_tokenizers.ByteLevel.alphabet())
+        one = "<|endoftext|>"
+        vocabulary = {token: i for i, token in enumerate([one, *alphabet])}
+        plain = tk.Tokenizer(tk.models.BPE(vocabulary, []))
+        plain.pre_tokenizer = tk.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        plain.decoder = tk.decoders.ByteLevel()
+        names = {"bos_token": one, "eos_token": one, "unk_token": one}
+        return hf.PreTrainedTokenizerFast(tokenizer_object=plain, **names)
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    vocabulary = {token: i for i, token in enumerate([*specials, *words])}
+    plain = tk.Tokenizer(tk.models.WordPiece(vocabulary, unk_token=specials[1]))
+    plain.normalizer = tk.normalizers.BertNormalizer()
+    plain.pre_tokenizer = tk.pre_tokenizers.BertPreTokenizer()
+    plain.decoder = tk.decoders.WordPiece()
+    names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+    specials_by_name = dict(zip(names, specials, strict=True))
+    return hf.PreTrainedTokenizerFast(tokenizer_object=plain, **specials_by_name)
+
+
+def _model(kind: str, n_words: int) -> Any:
+    """The model of a kind, for a tokenizer of that many ids."""
+    import transformers as hf
+
+    sizes = {"num_attention_heads": 2, "intermediate_size": 32}
+    image = sizes | {"hidden_size": 16, "num_hidden_layers": 1, "image_size": 16, "patch_size": 8}
+    text = sizes | {"hidden_size": 24, "num_hidden_layers": 2, "max_position_embeddings": 40}
+    text |= {"vocab_size": n_words, "tie_word_embeddings": kind in {"roberta", "blip"}}
+    ends = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    if kind == "git":
+        return hf.GitForCausalLM(hf.GitConfig(vision_config=image, **text, **ends))
+    if kind == "blip":  # it starts with an id that its tokenizer has not, and ends with SEP
+        own = {"vocab_size": n_words + 1, "bos_token_id": n_words, "sep_token_id": 3}
+        own |= {"eos_token_id": 2, "pad_token_id": 0, "encoder_hidden_size": 16}
+        return hf.BlipForConditionalGeneration(
+            hf.BlipConfig(vision_config=image, text_config=text | own, tie_word_embeddings=True)
+        )
+    kinds = {"bert": hf.BertConfig, "roberta": hf.RobertaConfig, "gpt2": hf.GPT2Config}
+    start, end = (0, 0) if kind == "gpt2" else (2, 3)
+    ends = {"bos_token_id": start, "eos_token_id": end, "pad_token_id": 0}
+    decoder = kinds[kind](**text, **ends, is_decoder=True, add_cross_attention=True)
+    encoder = hf.ViTConfig(**image)
+    config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.eos_token_id, config.pad_token_id = start, end, 0
+    return hf.VisionEncoderDecoderModel(config)

@@ -106,10 +106,17 @@ def load_captioner(folder: Path) -> Captioner:
     """
     from finecap.models.transformer import TransformerCaptioner
 
-    families = {"transformer": TransformerCaptioner.load}
+    families = {"transformer": TransformerCaptioner.load, "huggingface": _load_huggingface}
     family = read_config(folder, expected={"family"})["family"]
     if family not in families:
         raise ModelFolderError(
             f"{folder}: unknown captioner family {family!r}, expected one of {', '.join(families)}"
         )
     return families[family](folder)
+
+
+def _load_huggingface(folder: Path) -> Captioner:
+    """A captioner of transformers, which takes seconds to import and which no other needs."""
+    from finecap.models.huggingface import HuggingFaceCaptioner
+
+    return HuggingFaceCaptioner.load(folder)

@@ -17,6 +17,10 @@ def build_captioner(config: MleConfig, features: Features, texts: Sequence[str])
         features: what it reads.
         texts: of train, which its vocabulary is made of.
     """
+    if config.family == "huggingface":
+        from finecap.models.huggingface import HuggingFaceCaptioner  # seconds, for this family
+
+        return HuggingFaceCaptioner.from_pretrained(str(config.pretrained))
     shape = TransformerShape(
         grid_channels=features.grid.shape[-1],
         width=config.width,

@@ -25,6 +25,8 @@ from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 
+_GRIDS, _IMAGES = 256, 32  # captioned at once; keys and values of an image read by BLIP are 42 MB
+
 
 @dataclass(frozen=True)
 class _Batch:
@@ -58,7 +60,8 @@ def train_mle(
 ) -> dict[str, float]:
     """Train a captioner on the train images that have features and write it into `destination`.
 
-    Of all epochs the one with the best CIDEr-D on val is kept.
+    Of all epochs the one with the best CIDEr-D on val is kept; a pretrained model is looked at
+    before the first, and kept as it is if none is better.
 
     Args:
         features: folder of image features.
@@ -70,7 +73,7 @@ def train_mle(
         processes: those that share each batch, and all looks at val.
 
     Returns:
-        The last step's metrics and `val_cider`.
+        The last step's metrics (none of 0 epochs) and `val_cider`.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -102,19 +105,23 @@ def train_mle(
         logits = captioner.teacher_forced(memory, inputs)  # (B, R, T, V)
         return cross_entropy(logits, targets, batch.counts, config.label_smoothing), {}
 
+    def look(epoch: int) -> None:
+        limit = config.max_tokens
+        cider = val_cider(captioner.eval(), seen, val, frequencies, limit, processes)
+        log(f"epoch {epoch} of {config.epochs}", loop.step_count, val_cider=cider)
+        best.offer(cider, loop.step_count)
+
     metrics: dict[str, float] = {}
     resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log, processes)
-    with resumable.resuming(captioner=captioner, loop=loop, batches=batches, best=best):
+    with resumable.resuming(captioner=captioner, loop=loop, batches=batches, best=best) as start:
+        if start == 0 and config.pretrained is not None:
+            look(0)
         while loop.step_count < steps:
             captioner.train()
             metrics = loop.step(objective, batches.next())
             is_epoch = loop.step_count % batches.per_epoch == 0
             if is_epoch:
-                limit = config.max_tokens
-                cider = val_cider(captioner.eval(), seen, val, frequencies, limit, processes)
-                epoch = loop.step_count // batches.per_epoch
-                log(f"epoch {epoch} of {config.epochs}", loop.step_count, val_cider=cider)
-                best.offer(cider, loop.step_count)
+                look(loop.step_count // batches.per_epoch)
             resumable.after_step(loop.step_count, now=is_epoch)
     best.deliver(destination)
     processes.wait()
@@ -190,8 +197,9 @@ def greedy_captions(
     """Greedy captions of images, from what is cached of them."""
     at = features.positions(images)
     captions: list[str] = []
-    for start in range(0, len(at), 256):
-        inputs = features.inputs_of(captioner, at[start : start + 256])
+    count = _GRIDS if captioner.image_size is None else _IMAGES
+    for start in range(0, len(at), count):
+        inputs = features.inputs_of(captioner, at[start : start + count])
         captions += caption_inputs(captioner, inputs, max_tokens)
     return captions
 

@@ -102,3 +102,66 @@ def test_an_empty_split_is_refused(
     records = [r for r in tiny.records if r.split == left]
     with pytest.raises(ValueError, match=f"{counts} images, expected some of both"):
         train_mle(tiny.features, records, tiny.mle_config, tmp_path, silent)
+
+
+@pytest.mark.parametrize("kind", ["bert", "git", "blip"])
+def test_a_pretrained_model_is_fine_tuned(
+    fine_tuned: Callable[[str], SimpleNamespace], kind: str
+) -> None:
+    run = fine_tuned(kind)
+    looks = [line["val_cider"] for line in run.log if "val_cider" in line]
+    assert len(looks) == 9  # before the first epoch, and after each of eight
+    assert run.metrics["loss"] < math.log(len(load_captioner(run.folder).tokenizer)) - 0.5
+    assert run.metrics["val_cider"] == max(looks) > looks[0]
+
+
+def test_a_pretrained_model_may_be_taken_as_it_is(
+    tiny: SimpleNamespace,
+    pixels: Path,
+    fine_tuned: Callable[[str], SimpleNamespace],
+    tmp_path: Path,
+    weights_of: Callable[[Path], bytes],
+) -> None:
+    run = fine_tuned("git")
+    config = run.config.model_copy(update={"pretrained": str(run.folder), "epochs": 0})
+    metrics = train_mle(pixels, tiny.records, config, tmp_path, silent)
+    assert metrics == {"val_cider": pytest.approx(run.metrics["val_cider"])}
+    assert weights_of(tmp_path) == weights_of(run.folder)
+
+
+def test_a_pretrained_model_that_training_makes_worse_is_kept_as_it_was(
+    tiny: SimpleNamespace,
+    pixels: Path,
+    fine_tuned: Callable[[str], SimpleNamespace],
+    tmp_path: Path,
+    weights_of: Callable[[Path], bytes],
+) -> None:
+    run = fine_tuned("git")
+    changes = {"pretrained": str(run.folder), "epochs": 1, "lr": 1.0}
+    config = run.config.model_copy(update=changes)
+    metrics = train_mle(pixels, tiny.records, config, tmp_path, silent)
+    assert metrics["val_cider"] == pytest.approx(run.metrics["val_cider"])
+    assert weights_of(tmp_path) == weights_of(run.folder)
+
+
+def test_features_without_pixels_say_which_setting_keeps_them(
+    tiny: SimpleNamespace, fine_tuned: Callable[[str], SimpleNamespace], tmp_path: Path
+) -> None:
+    config = fine_tuned("git").config
+    with pytest.raises(ValueError, match=r"set `features.pixel_size: 16` and extract them again"):
+        train_mle(tiny.features, tiny.records, config, tmp_path, silent)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"family": "huggingface"}, "family is 'huggingface', pretrained None: expected"),
+        ({"pretrained": "x"}, "family is 'transformer', pretrained 'x': expected"),
+        ({"epochs": 0}, "without a `pretrained` model it must be greater than or equal to 1"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        MleConfig.model_validate(changes)

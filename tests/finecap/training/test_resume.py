@@ -121,3 +121,20 @@ def test_eight_by_one_is_one_by_eight(tiny: SimpleNamespace, stage: str) -> None
     parts = make(tiny, **changes, accumulate=8)(tiny.new(), silent, None)
     for name, value in whole.items():
         assert parts[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+
+
+def test_a_fine_tuning_that_goes_on_goes_straight(
+    tiny: SimpleNamespace,
+    pixels: Path,
+    fine_tuned: Callable[[str], SimpleNamespace],
+    weights_of: Callable[[Path], bytes],
+) -> None:
+    """Of a model whose embeddings are tied and whose dropout draws random numbers."""
+    config = fine_tuned("blip").config.model_copy(update={"epochs": 2})
+    straight, resumed, kept = tiny.new(), tiny.new(), tiny.new()
+    expected = train_mle(pixels, tiny.records, config, straight, silent)
+    with pytest.raises(Broken):
+        train_mle(pixels, tiny.records, config, tiny.new(), breaking_at(3), kept)
+    again = train_mle(pixels, tiny.records, config, resumed, silent, kept)
+    assert again == expected
+    assert weights_of(resumed) == weights_of(straight)

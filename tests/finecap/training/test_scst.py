@@ -212,3 +212,21 @@ def test_a_weight_grows_quadratically_from_its_start_to_its_own() -> None:
 def test_a_start_weight_of_a_term_without_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="has grammar, which `weights` lacks \\(clip_s\\)"):
         ScstConfig(weights={"clip_s": 1.0}, start_weights={"grammar": 0.5})
+
+
+@pytest.mark.parametrize("kind", ["bert", "git", "blip"])
+def test_a_model_of_transformers_is_tuned_by_the_same_reward(
+    tiny: SimpleNamespace,
+    pixels: Path,
+    fine_tuned: Callable[[str], SimpleNamespace],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    world = SimpleNamespace(**vars(tiny))
+    world.mle, world.features = fine_tuned(kind).folder, pixels
+    run = Run(world, tmp_path, steps=16, val_every=4, lr=1e-3, kl_weight=0.01)
+    assert run.metrics["val_reward"] > run.val[0]["val_reward"] + 0.05
+    assert run.metrics["reward"] > run.steps[0]["reward"]
+    assert run.metrics["kl"] > 0
+    kept = val_reward(world, tmp_path, TINY.weights)
+    assert kept == pytest.approx(run.metrics["val_reward"], abs=1e-5)

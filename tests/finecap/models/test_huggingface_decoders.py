@@ -1,0 +1,118 @@
+"""Every kind of model: our passes give what transformers' own passes give, image by image."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from finecap.models.decoding import decode
+from finecap.models.folder import ModelFolderError
+from finecap.models.huggingface import HuggingFaceCaptioner
+from finecap.models.huggingface_decoders import image_decoder
+
+KINDS = ("bert", "roberta", "gpt2", "git", "blip")
+B, K, T = 3, 4, 7
+
+
+@pytest.fixture(params=KINDS)
+def captioner(
+    request: pytest.FixtureRequest, pretrained: Callable[..., Path]
+) -> HuggingFaceCaptioner:
+    return HuggingFaceCaptioner.from_pretrained(str(pretrained(request.param)))
+
+
+@pytest.fixture
+def images(captioner: HuggingFaceCaptioner) -> Tensor:
+    pixels = np.random.default_rng(0).integers(0, 256, (B, 16, 16, 3), dtype=np.uint8)
+    return captioner.pixel_values(pixels)
+
+
+@pytest.fixture
+def captions(captioner: HuggingFaceCaptioner) -> Tensor:
+    """(B, K, T), the first token a start."""
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(5, 17, (B, K, T), generator=generator)
+    ids[..., 0] = captioner.tokenizer.bos
+    return ids
+
+
+def own_logits(captioner: HuggingFaceCaptioner, images: Tensor, captions: Tensor) -> Tensor:
+    """Logits (B, K, T, V) of transformers' forward pass, one image and one caption at a time."""
+    words = "input_ids"
+    if type(captioner.model).__name__ == "VisionEncoderDecoderModel":
+        words = "decoder_input_ids"
+    rows = [
+        captioner.model(pixel_values=image[None], **{words: caption[None]}).logits[0, -T:]
+        for image, own in zip(images, captions, strict=True)
+        for caption in own
+    ]
+    return torch.stack(rows).view(B, K, T, -1)
+
+
+def test_a_pass_over_all_captions_equals_transformers_pass_over_each(
+    captioner: HuggingFaceCaptioner, images: Tensor, captions: Tensor
+) -> None:
+    ours = captioner.teacher_forced(captioner.memory(images), captions)
+    may = captioner.get_buffer("forbidden").isfinite()
+    expected = own_logits(captioner, images, captions)[..., may]
+    assert expected.std() > 0.5
+    torch.testing.assert_close(ours[..., may], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_greedy_captions_are_those_that_generate_gives(
+    captioner: HuggingFaceCaptioner, images: Tensor
+) -> None:
+    tokenizer, steps = captioner.tokenizer, 12
+    ours = decode(captioner, captioner.memory(images), steps)[:, 0].tolist()
+    suppressed = sorted(tokenizer.unspoken) or None  # pyright: ignore[reportAttributeAccessIssue]
+    theirs = captioner.model.generate(
+        pixel_values=images,
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=steps,
+        suppress_tokens=suppressed,
+    ).tolist()
+    assert len({tuple(row) for row in ours}) > 1
+    assert [[tokenizer.bos, *row] for row in ours] == theirs
+
+
+def test_an_image_is_projected_once_whatever_the_number_of_its_captions(
+    captioner: HuggingFaceCaptioner, images: Tensor
+) -> None:
+    memory = captioner.memory(images)
+    patches = 5
+    for layer in memory.cache.layers:
+        assert layer.keys.shape[0] == B
+        assert layer.keys.shape[2] == patches
+    kept = [layer.keys.clone() for layer in memory.cache.layers]
+    with torch.no_grad():
+        captioner.step(torch.full((B, K), 5), captioner.begin(memory, K))
+    for layer, before in zip(memory.cache.layers, kept, strict=True):
+        assert torch.equal(layer.keys, before)
+
+
+def test_gradient_reaches_all_that_a_caption_depends_on(
+    captioner: HuggingFaceCaptioner, images: Tensor, captions: Tensor
+) -> None:
+    logits = captioner.teacher_forced(captioner.memory(images), captions)
+    logits[logits.isfinite()].square().sum().backward()
+    idle = {name for name, p in captioner.named_parameters() if p.grad is None}
+    unread = ("encoder.pooler", "cls.predictions.bias")  # ViT's; BERT's, when its head is not tied
+    assert not [name for name in idle if not any(part in name for part in unread)]
+    assert all(p.grad.isfinite().all() for p in captioner.parameters() if p.grad is not None)
+
+
+def test_a_decoder_without_position_ids_is_refused_by_name() -> None:
+    import transformers as hf
+
+    sizes = {"vocab_size": 9, "d_model": 8, "decoder_layers": 1, "decoder_attention_heads": 2}
+    decoder = hf.TrOCRConfig(**sizes, decoder_ffn_dim=8, max_position_embeddings=8)
+    encoder = hf.ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+    )
+    config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    with pytest.raises(ModelFolderError, match="TrOCRForCausalLM takes no `position_ids`"):
+        image_decoder(hf.VisionEncoderDecoderModel(config))
