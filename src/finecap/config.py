@@ -305,7 +305,8 @@ class ScstConfig(SharedBatches):
 
     weights: dict[str, float] = Field(
         default={"clip_s": 1.0},
-        description="reward terms by name: clip_s, grammar, grammar_log, cider",
+        description="reward terms by name: clip_s, ref_clip_s, ref_clip_s_scaled, grammar, "
+        "grammar_log, cider, length, repetition, lm, self_retrieval, and those of plug-ins",
     )
     start_weights: dict[str, float] = Field(
         default={},
@@ -313,6 +314,32 @@ class ScstConfig(SharedBatches):
     )
     cider_counts_eos: bool = Field(
         default=False, description="`cider` counts a caption's end as a word, as Rennie et al. do"
+    )
+    length_min: int = Field(default=4, ge=0, description="words; `length` is 1 from here on")
+    length_max: int = Field(default=20, ge=0, description="words; `length` is 1 up to here")
+    length_slack: float = Field(
+        default=4.0, gt=0, description="words outside the window that cost `length` 1"
+    )
+    repetition_ngram: int = Field(default=2, ge=1, description="n-grams that `repetition` counts")
+    lm_order: int = Field(default=3, ge=1, description="n of the language model behind `lm`")
+    # 95 % of the drawn world's val references lie above it.
+    lm_floor: float = Field(
+        default=-2.0,
+        le=0,
+        description="mean log-probability per word, nats; `lm` is what a caption lacks to it",
+    )
+    retrieval_neighbours: int = Field(
+        default=16, ge=0, description="nearest images among the distractors of `self_retrieval`"
+    )
+    retrieval_others: int = Field(
+        default=16, ge=0, description="other images among them, drawn once by `seed`"
+    )
+    retrieval_scale: float = Field(
+        default=0.0, ge=0, description="inverse temperature; 0: the encoder's own logit scale"
+    )
+    # 99 % of what a maximum-likelihood captioner says lies above it; at -10 it was 61 %.
+    retrieval_floor: float = Field(
+        default=25.0, gt=0, description="M, nats: `self_retrieval` is 0 where log p is -M or less"
     )
     samples_per_image: int = Field(default=5, ge=2, description="K")
     baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"
@@ -347,6 +374,16 @@ class ScstConfig(SharedBatches):
     bf16: bool = Field(default=False, description="autocast of the policy; rewards stay fp32")
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _length_window_is_one(self) -> Self:
+        """A window has a beginning before its end."""
+        if self.length_min > self.length_max:
+            raise ValueError(
+                f"`length_min` {self.length_min} is above `length_max` {self.length_max}; expected "
+                "a window of words"
+            )
+        return self
 
     @model_validator(mode="after")
     def _starts_are_of_terms_that_count(self) -> Self:

@@ -17,7 +17,7 @@ from finecap.losses import token_log_probs
 from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
-from finecap.rewards import Reward
+from finecap.rewards import Ingredients, Reward
 from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.scst import ScstBatch, SelfCriticalStep, next_token_logits
 
@@ -64,7 +64,7 @@ class World:
         )
         schedule = Schedule(1e-6, 1000, 5, cosine=False)
         self.loop = Loop(parameter_groups(self.policy, 0.0), schedule, silent, bf16=sizes.bf16)
-        reward = Reward({"clip_s": 1.0}, self.encoder)
+        reward = Reward({"clip_s": 1.0}, Ingredients(self.encoder))
         objective = SelfCriticalStep(self.policy, None, reward, self, config).objective
         self.objective = partial(objective, weights=reward.weights)
 

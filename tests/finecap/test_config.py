@@ -37,6 +37,12 @@ def test_the_default_profile_trains_every_reward_variant() -> None:
     assert tuple(load_profile("scenes").scst) == REWARDS
 
 
+def test_a_length_window_that_ends_before_it_begins_is_refused(own: Path) -> None:
+    own.write_text("name: own\nscst: {clip_s: {length_min: 9, length_max: 8}}\n")
+    with pytest.raises(ProfileError, match="`length_min` 9 is above `length_max` 8"):
+        load_profile(str(own))
+
+
 def test_every_architecture_that_a_profile_names_has_its_weights() -> None:
     open_clip = import_module("finecap.models.architectures").open_clip
     profiles = [load_profile(name) for name in profile_names()]

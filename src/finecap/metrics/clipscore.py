@@ -52,18 +52,50 @@ def ref_clip_s(
     Raises:
         ValueError: shapes that do not belong together, or an image without reference.
     """
-    _check_references(text_features, reference_features, mask)
-    cosines = cosine_similarity(text_features[:, None], reference_features, dim=-1)  # (N, R)
-    if mask is not None:
-        cosines = cosines.masked_fill(~mask, -1)
-    best = cosines.amax(dim=1).clamp(0, 1)  # (N, R) -> (N,)
+    best = _best_cosine(text_features, reference_features, mask)
     return harmonic_mean(clip_s(image_features, text_features), best)
+
+
+def ref_clip_s_scaled(
+    image_features: Tensor,
+    text_features: Tensor,
+    reference_features: Tensor,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Harmonic mean of CLIP-S and w * max(max_r cos(c, r), 0): both sides are multiplied by w.
+
+    Not the metric of its authors (`ref_clip_s`), but the reward that Cho et al. 2022 trained with:
+    `calc_refclip_s` of their `captioning/utils/clipscore.py`.
+
+    Args:
+        image_features: (N, D), any scale.
+        text_features: (N, D), the captions'.
+        reference_features: (N, R, D).
+        mask: (N, R) bool, True = counts; None when every image has R references.
+
+    Returns:
+        (N,) in [0, 2.5]; 0 where either term is 0.
+
+    Raises:
+        ValueError: shapes that do not belong together, or an image without reference.
+    """
+    best = _best_cosine(text_features, reference_features, mask)
+    return harmonic_mean(clip_s(image_features, text_features), WEIGHT * best)
 
 
 def harmonic_mean(first: Tensor, second: Tensor) -> Tensor:
     """2ab / (a + b) of non-negative tensors of one shape; 0 where both are 0."""
     total = first + second
     return torch.where(total > 0, 2 * first * second / total.clamp(min=1e-12), 0)
+
+
+def _best_cosine(text_features: Tensor, reference_features: Tensor, mask: Tensor | None) -> Tensor:
+    """max(max_r cos(c, r), 0) of each caption, (N,)."""
+    _check_references(text_features, reference_features, mask)
+    cosines = cosine_similarity(text_features[:, None], reference_features, dim=-1)  # (N, R)
+    if mask is not None:
+        cosines = cosines.masked_fill(~mask, -1)
+    return cosines.amax(dim=1).clamp(0, 1)  # (N, R) -> (N,)
 
 
 def _check_pair(image_features: Tensor, text_features: Tensor) -> None:

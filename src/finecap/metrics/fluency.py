@@ -51,6 +51,31 @@ def lengths(captions: Sequence[str]) -> NDArray[np.float64]:
     return np.array([float(len(tokenise(caption))) for caption in captions])
 
 
+def repeated_ngram_shares(captions: Sequence[str], n: int) -> NDArray[np.float64]:
+    """1 - distinct n-grams / n-grams of each caption: `rep-n` of Welleck et al. 2020, section 6.
+
+    Returns:
+        (N,) in [0, 1); 0 where a caption has fewer than n words.
+
+    >>> repeated_ngram_shares(["a cat and a cat and a dog"], 2).tolist()  # 4 distinct of 7
+    [0.42857142857142855]
+    """
+    return np.array([_repeated_share(tokenise(caption), n) for caption in captions])
+
+
+def stutter_shares(captions: Sequence[str]) -> NDArray[np.float64]:
+    """Share of neighbouring words that are the same word ("a a cat": 1 of 2), of each caption.
+
+    Returns:
+        (N,) in [0, 1]; 0 where a caption has fewer than two words.
+    """
+    pairs = [list(pairwise(tokenise(caption))) for caption in captions]
+    return np.array(
+        [sum(first == second for first, second in own) / max(1, len(own)) for own in pairs],
+        dtype=np.float64,
+    )
+
+
 def repetition_rate(captions: Sequence[str]) -> float:
     """Share of captions with a repeated bigram or the same word twice running."""
     return _mean(repeats(captions))
@@ -87,6 +112,11 @@ def vocabulary(captions: Sequence[str]) -> int:
 def _repeats(words: Sequence[str]) -> bool:
     bigrams = list(pairwise(words))
     return len(set(bigrams)) < len(bigrams) or any(first == second for first, second in bigrams)
+
+
+def _repeated_share(words: Sequence[str], n: int) -> float:
+    ngrams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+    return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -26,12 +26,11 @@ from finecap.losses import (
     through_eos,
     token_log_probs,
 )
-from finecap.metrics.cider import CiderD
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import load_encoder
 from finecap.models.decoding import decode, to_captions
 from finecap.models.features import Features, open_features
-from finecap.rewards import Reward, RewardBatch
+from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, parameter_groups
@@ -114,8 +113,8 @@ def train_scst(
     train, val = train_and_val(records, seen)
     policy = load_captioner(mle)
     reference = load_captioner(mle) if config.kl_weight else None
-    cider = CiderD([r.captions for r in train], count_eos=config.cider_counts_eos)
-    reward = Reward(config.weights, load_encoder(encoder), cider)
+    shown = images_of(train, seen), images_of(val, seen)
+    reward = Reward(config.weights, Ingredients(load_encoder(encoder), config, seen, *shown))
     loop = Loop(
         parameter_groups(policy, weight_decay=0.0),
         Schedule(config.lr, config.steps, config.warmup_steps, cosine=False),
@@ -193,8 +192,9 @@ class SelfCriticalStep:
         )  # (B, [greedy +] K, T)
         captions = to_captions(self.policy, drawn)
         vectors = self.features.vectors_of(batch.positions)
+        said = RewardBatch(captions, vectors, batch.references, batch.positions)
         with torch.autocast(inputs.device.type, enabled=False):  # differences of rewards are small
-            rewards, terms = self.reward(RewardBatch(captions, vectors, batch.references), weights)
+            rewards, terms = self.reward(said, weights)
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
         advantage = (sampled_reward - baseline).to(inputs.device)  # r(w^s) - b   (B, K)
@@ -204,7 +204,7 @@ class SelfCriticalStep:
             terms["kl"] = kl.item()
         terms |= {
             "reward": sampled_reward.mean().item(),
-            "length": through_eos(sampled, eos).sum(-1).float().mean().item(),
+            "tokens": through_eos(sampled, eos).sum(-1).float().mean().item(),
         }
         return loss, terms
 

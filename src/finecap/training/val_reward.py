@@ -57,8 +57,8 @@ class ValReward:
         """The greedy caption of each, and its reward."""
         images = [r.image for r in records]
         captions = greedy_captions(self.policy, self.features, images, self.config.max_tokens)
-        vectors = self.features.vectors_of(self.features.positions(images))
-        batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in records])
+        at, references = self.features.positions(images), [r.captions for r in records]
+        batch = RewardBatch([[c] for c in captions], self.features.vectors_of(at), references, at)
         rewards = self.reward(batch)[0][:, 0]  # (N, 1) -> (N,)
         return list(zip(captions, rewards.tolist(), strict=True))
 

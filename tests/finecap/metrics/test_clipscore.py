@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finecap.metrics.clipscore import clip_s, harmonic_mean, ref_clip_s
+from finecap.metrics.clipscore import clip_s, harmonic_mean, ref_clip_s, ref_clip_s_scaled
 
 
 def features(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -50,6 +50,25 @@ def test_ref_clip_s_equals_the_authors_formula() -> None:
 def test_reference_cosine_is_not_scaled() -> None:
     one = torch.tensor([[1.0, 0]])
     assert ref_clip_s(one, one, one[:, None]).item() == pytest.approx(2 * 2.5 * 1 / 3.5)
+
+
+def test_the_scaled_variant_multiplies_both_cosines_by_hand() -> None:
+    """cos(image, caption) = 0.6, best cos(caption, reference) = 0.8: 1.5 and 2.0 after scaling."""
+    image, text = torch.tensor([[0.6, 0.8]]), torch.tensor([[1.0, 0]])
+    references = torch.tensor([[[0.8, 0.6], [0.0, 1.0]]])
+    assert ref_clip_s_scaled(image, text, references).item() == pytest.approx(2 * 1.5 * 2 / 3.5)
+    assert ref_clip_s(image, text, references).item() == pytest.approx(2 * 1.5 * 0.8 / 2.3)
+
+
+def test_the_scaled_variant_equals_the_published_rewards_formula() -> None:
+    """github.com/j-min/CLIP-Caption-Reward, `calc_refclip_s`: 2 / (1 / clip_s + 1 / ref_score)."""
+    image, text = features(20, 8).abs(), features(20, 8, seed=1).abs()
+    references = features(20, 5, 8, seed=2).abs()
+    unit = [x / x.norm(dim=-1, keepdim=True) for x in (image, text, references)]
+    per_image = 2.5 * (unit[0] * unit[1]).sum(-1)
+    per_text = 2.5 * (unit[1][:, None] * unit[2]).sum(-1).amax(1)
+    expected = 2 / (1 / per_image + 1 / per_text)
+    torch.testing.assert_close(ref_clip_s_scaled(image, text, references), expected)
 
 
 def test_masked_references_do_not_count() -> None:

@@ -37,6 +37,21 @@ def test_length_and_vocabulary_count_words_not_punctuation() -> None:
     assert fluency.vocabulary(["A dog.", "a cat , a dog"]) == 3
 
 
+def test_repeated_ngrams_count_each_time_after_the_first() -> None:
+    captions = ["a cat", "a cat and a cat", "cat", "", "a a a a"]
+    assert fluency.repeated_ngram_shares(captions, 1).tolist() == pytest.approx(
+        [0, 2 / 5, 0, 0, 3 / 4]
+    )
+    assert fluency.repeated_ngram_shares(captions, 2).tolist() == pytest.approx(
+        [0, 1 / 4, 0, 0, 2 / 3]
+    )
+
+
+def test_stutter_is_the_share_of_neighbours_that_are_one_word() -> None:
+    found = fluency.stutter_shares(["a cat and a cat", "A a cat.", "cat", "", "cat cat cat"])
+    assert found.tolist() == [0, 0.5, 0, 0, 1]
+
+
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
 def test_rates_are_means_of_per_caption_values(captions: list[str]) -> None:

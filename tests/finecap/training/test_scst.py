@@ -9,11 +9,10 @@ import torch
 
 from finecap.config import ScstConfig
 from finecap.data.tokenizer import EOS, PAD
-from finecap.metrics.cider import CiderD
 from finecap.models.captioner import load_captioner
 from finecap.models.clip import load_encoder
 from finecap.models.features import open_features
-from finecap.rewards import Reward, RewardBatch
+from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training import scst
 from finecap.training.mle import greedy_captions
 from finecap.training.scst import train_scst, weights_at
@@ -43,9 +42,11 @@ def val_reward(tiny: SimpleNamespace, folder: Path, weights: dict[str, float]) -
     train = [r for r in tiny.records if r.part == "captioner"]
     images = [r.image for r in val]
     captions = greedy_captions(load_captioner(folder), features, images, TINY.max_tokens)
-    vectors = features.vectors_of(features.positions(images))
-    reward = Reward(weights, load_encoder(tiny.encoder), CiderD([r.captions for r in train]))
-    batch = RewardBatch([[c] for c in captions], vectors, [r.captions for r in val])
+    at = features.positions(images)
+    shown = images_of(train, features), images_of(val, features)
+    reward = Reward(weights, Ingredients(load_encoder(tiny.encoder), TINY, features, *shown))
+    references = [r.captions for r in val]
+    batch = RewardBatch([[c] for c in captions], features.vectors_of(at), references, at)
     return float(reward(batch)[0].mean())
 
 
@@ -182,6 +183,32 @@ def test_the_end_counts_as_a_word_where_it_is_asked_for(
     plain = Run(tiny, tmp_path / "plain", **settings)
     ended = Run(tiny, tmp_path / "ended", **settings, cider_counts_eos=True)
     assert plain.val[0]["val_reward"] != pytest.approx(ended.val[0]["val_reward"])
+
+
+def test_terms_of_every_kind_train_together(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    """Vectors, references, the corpus, the words alone, neighbours; on val as on train."""
+    weights = {
+        "clip_s": 1.0, "ref_clip_s": 0.5, "ref_clip_s_scaled": 0.5, "cider": 0.5, "length": 0.2,
+        "repetition": 1.0, "lm": 0.3, "self_retrieval": 1.0,
+    }  # fmt: skip
+    run = Run(tiny, tmp_path, weights=weights)
+    total = sum(weight * run.metrics[name] for name, weight in weights.items())
+    assert run.metrics["reward"] == pytest.approx(total, abs=1e-4)
+    start, end = run.val[0]["val_reward"], run.metrics["val_reward"]
+    assert end > start + 0.05
+    assert val_reward(tiny, tmp_path, weights) == pytest.approx(end, abs=1e-5)
+
+
+def test_self_retrieval_alone_is_raised_by_training(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    run = Run(tiny, tmp_path, weights={"self_retrieval": 1.0})
+    assert run.metrics["val_reward"] > run.val[0]["val_reward"] + 0.005
+
+
+def test_a_term_without_its_ingredient_stops_the_run_before_it_starts(
+    tiny: SimpleNamespace, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="`grammar`, but its encoder has no grammar head"):
+        Run(tiny, tmp_path, weights={"grammar": 1.0})
 
 
 def test_a_small_last_batch_is_never_drawn(tiny: SimpleNamespace, tmp_path: Path) -> None:
