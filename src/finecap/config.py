@@ -306,7 +306,7 @@ class ScstConfig(SharedBatches):
     weights: dict[str, float] = Field(
         default={"clip_s": 1.0},
         description="reward terms by name: clip_s, ref_clip_s, ref_clip_s_scaled, grammar, "
-        "grammar_log, cider, length, repetition, lm, self_retrieval, and those of plug-ins",
+        "grammar_log, cider, length, repetition, lm, self_retrieval, itm, and those of plug-ins",
     )
     start_weights: dict[str, float] = Field(
         default={},
@@ -340,6 +340,11 @@ class ScstConfig(SharedBatches):
     # 99 % of what a maximum-likelihood captioner says lies above it; at -10 it was 61 %.
     retrieval_floor: float = Field(
         default=25.0, gt=0, description="M, nats: `self_retrieval` is 0 where log p is -M or less"
+    )
+    itm_model: str | None = Field(
+        default=None,
+        description="the cross-encoder behind `itm`: its folder, or a name on the hub that the "
+        "local cache holds",
     )
     samples_per_image: int = Field(default=5, ge=2, description="K")
     baseline: Literal["greedy", "leave_one_out"] = "leave_one_out"

@@ -10,6 +10,7 @@
     repetition         minus the share of repeated n-grams and of words said twice running
     lm                 what the caption's mean log-probability lacks to a floor
     self_retrieval     whether caption and image find each other among distractors
+    itm                a cross-encoder's probability that they match
 
 Equations and ranges stand at each term. Packages add terms of their own (`registry`). Nothing here
 has a gradient. The image tower is frozen in every encoder a reward uses, so images come as cached

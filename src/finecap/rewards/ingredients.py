@@ -131,6 +131,20 @@ class Ingredients:
             raise ValueError(_missing(term, what, "features=open_features(folder)"))
         return self.features
 
+    def pixels_for(self, term: str) -> np.ndarray:
+        """The images' pixels, (N, H, W, 3) uint8.
+
+        Raises:
+            ValueError: the features hold none.
+        """
+        pixels = self.features_for(term).pixels
+        if pixels is None:
+            raise ValueError(
+                f"the reward asks for `{term}`, which reads pixels, and the features hold none; "
+                "set `features.pixel_size` to the cross-encoder's size and extract them again"
+            )
+        return pixels
+
 
 def _missing(term: str, what: str, give: str) -> str:
     return f"the reward asks for `{term}`, which needs {what}; give `Ingredients({give})`"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from finecap.rewards import terms
 from finecap.rewards.batch import EncodedBatch
+from finecap.rewards.image_text_matching import ImageTextMatching
 from finecap.rewards.ingredients import Ingredients
 from finecap.rewards.self_retrieval import SelfRetrieval
 
@@ -47,6 +48,7 @@ BUILT_IN: dict[str, Factory] = {
         terms.Repetition,
         terms.LanguageModelFloor,
         SelfRetrieval,
+        ImageTextMatching,
     )
 }
 

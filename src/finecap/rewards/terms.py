@@ -1,7 +1,7 @@
 """The terms that read a caption, its image's vector and its references: one equation, one class.
 
 Each is made of `Ingredients` and gives (B, K) scores of an `EncodedBatch`. Terms with models or
-tables of their own have modules of their own (`self_retrieval`).
+tables of their own have modules of their own (`self_retrieval`, `image_text_matching`).
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,20 @@
 """Each term says what it lacks, and what to give or set."""
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from finecap.models.clip import ClipEncoder
+from finecap.models.features import Features
 from finecap.rewards import Images, Ingredients, Reward
 from finecap.rewards.ingredients import ReferenceFeatures
+
+FEATURES = Features(
+    pd.DataFrame({"image": ["a", "b"], "split": "train"}),
+    np.zeros((2, 1, 1)),
+    np.eye(2, 16, dtype=np.float32),
+)
 
 
 @pytest.mark.parametrize("term", ["clip_s", "ref_clip_s", "ref_clip_s_scaled", "self_retrieval"])
@@ -32,6 +41,11 @@ def test_a_term_of_the_corpus_asks_for_the_train_images(term: str) -> None:
 def test_self_retrieval_asks_for_features(encoder: ClipEncoder, train: Images) -> None:
     with pytest.raises(ValueError, match=r"give `Ingredients\(features="):
         Reward({"self_retrieval": 1.0}, Ingredients(encoder, train=train))
+
+
+def test_pixels_that_were_not_kept_are_asked_for_by_the_setting_that_keeps_them() -> None:
+    with pytest.raises(ValueError, match=r"`itm`, which reads pixels.*set `features\.pixel_size`"):
+        Ingredients(features=FEATURES).pixels_for("itm")
 
 
 def test_references_of_different_number_are_masked(encoder: ClipEncoder) -> None:
