@@ -41,7 +41,7 @@ def build_defs(
         assets=assets,
         asset_checks=checks.checks(profile),
         jobs=[jobs.retrain(), jobs.study(), jobs.reindex()],
-        schedules=[automation.weekly_retrain(assets)],
+        schedules=[automation.weekly_retrain(jobs.made_by_run(assets))],
         sensors=[automation.new_data(profile, home.root)],
         resources={**resources(profile, home), **(resource_overrides or {})},
         executor=executor(),
@@ -53,14 +53,17 @@ def all_assets(profile: Profile) -> list[dg.AssetsDefinition]:
     """The graph."""
     variants = evaluation.captioner_keys(profile)
     control = captioner.has_control(profile)
+    spoilt = negatives.SPOILT in profile.scst
     return [
         data.dataset(profile),
         data.validated_dataset(profile),
         negatives.grammar_negatives(profile),
         negatives.attribute_negatives(profile),
+        *([negatives.spoilt_negatives(profile)] if spoilt else []),
         reward_model.base_clip(profile),
-        reward_model.clip_reward(profile, with_attributes=False),
-        reward_model.clip_reward(profile, with_attributes=True),
+        reward_model.clip_reward(profile, "grammar"),
+        reward_model.clip_reward(profile, "grammar_attribute"),
+        *([reward_model.clip_reward(profile, "grammar_spoilt")] if spoilt else []),
         reward_model.judge_clip(profile),
         captioner.image_features(profile),
         captioner.mle_captioner(profile),

@@ -1,5 +1,6 @@
 """The jobs: the whole pipeline, and what follows from moving the champion's alias by hand."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,21 +15,34 @@ STUDY = "study"
 REINDEX = "reindex"
 
 
+PUBLISHED = dg.AssetSelection.assets("leaderboard", "champion", "captions", "caption_index")
+
+
+def everything() -> dg.AssetSelection:
+    """What the published assets need, and they: all but the variants trained only by hand."""
+    return PUBLISHED.upstream()
+
+
+def made_by_run(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Those of `assets` that a run of the whole pipeline makes."""
+    keys = everything().resolve(assets)
+    return [asset for asset in assets if asset.key in keys]
+
+
 def retrain() -> "UnresolvedAssetJobDefinition":
-    """Data to index: everything, in order; what is already made at its data version is reused."""
+    """Data to index, in order; what is already made at its data version is reused."""
     return dg.define_asset_job(
         RETRAIN,
-        selection=dg.AssetSelection.all(),
+        selection=everything(),
         description="Validate, train, evaluate, promote or keep, caption and index.",
     )
 
 
 def study() -> "UnresolvedAssetJobDefinition":
     """Data to scores, for several seeds: no alias moves, nothing is published or indexed."""
-    published = dg.AssetSelection.assets("leaderboard", "champion", "captions", "caption_index")
     return dg.define_asset_job(
         STUDY,
-        selection=dg.AssetSelection.all() - published,
+        selection=everything() - PUBLISHED,
         description="Train and evaluate every variant; nothing goes live.",
     )
 

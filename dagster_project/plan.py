@@ -14,6 +14,7 @@ from dagster_project.artifacts import ArtifactStore
 from dagster_project.champion import CAPTIONER
 from dagster_project.home import Home
 from dagster_project.indexing import is_live
+from dagster_project.jobs import everything
 from dagster_project.pointer import cached_md5, pointer_md5
 from dagster_project.resources import materialization_tags, version_in
 from dagster_project.stages import experiment_of
@@ -32,8 +33,9 @@ def is_up_to_date(
     if md5 is None:
         return False
     store, graph = ArtifactStore(home.artifacts), defs.resolve_asset_graph()
+    made = everything().resolve(graph)
     versions: dict[dg.AssetKey, str] = {}
-    for key in graph.toposorted_asset_keys:
+    for key in (key for key in graph.toposorted_asset_keys if key in made):
         node = graph.get(key)
         tags = materialization_tags(instance, key)
         inputs = {parent: versions[parent] for parent in node.parent_keys}

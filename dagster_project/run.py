@@ -95,11 +95,10 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, force: bool) ->
     """Run the job; its id and whether all steps succeeded."""
     config: dict[str, object] = {"loggers": {"progress": {}}}
     if force:
-        nodes = [
-            asset.node_def.name
-            for asset in defs.assets or []
-            if isinstance(asset, dg.AssetsDefinition)
-        ]
+        from dagster_project.jobs import made_by_run
+
+        assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+        nodes = [asset.node_def.name for asset in made_by_run(assets)]
         config["ops"] = {name: {"config": {"force": True}} for name in nodes}
     from dagster_project.definitions import retrain_job
 

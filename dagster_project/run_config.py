@@ -22,6 +22,7 @@ from finecap.config import (
     IndexConfig,
     MleConfig,
     ScstConfig,
+    SpoiltNegativesConfig,
     Stage,
     ValidationConfig,
 )
@@ -47,6 +48,10 @@ class GrammarNegativesRun(GrammarNegativesConfig, Forcible):
 
 class AttributeNegativesRun(AttributeNegativesConfig, Forcible):
     """Run config of `attribute_negatives`."""
+
+
+class SpoiltNegativesRun(SpoiltNegativesConfig, Forcible):
+    """Run config of `spoilt_negatives`."""
 
 
 class ClipRun(ClipConfig, Forcible):

@@ -104,9 +104,10 @@ def _spread(values: Sequence[float]) -> dict[str, object]:
 def _execute(instance: dg.DagsterInstance, seed: int) -> str | None:
     """Run the chain with that seed; its run id, None when it failed."""
     from dagster_project.definitions import defs, study_job
+    from dagster_project.jobs import made_by_run
 
     assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
-    config = {"loggers": {"progress": {}}, "ops": seeded(assets, seed)}
+    config = {"loggers": {"progress": {}}, "ops": seeded(made_by_run(assets), seed)}
     job = dg.reconstructable(study_job)
     with dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome:
         return outcome.run_id if outcome.success else None
@@ -117,9 +118,12 @@ def _scores(
 ) -> dict[str, Mapping[str, float]]:
     """Each variant's metrics in that run."""
     from dagster_project.definitions import defs
+    from dagster_project.jobs import everything
 
     store = ArtifactStore(home.artifacts)
-    keys = [k for k in defs.resolve_asset_graph().get_all_asset_keys() if k.path[0] == "evaluation"]
+    keys = [
+        k for k in everything().resolve(defs.resolve_asset_graph()) if k.path[0] == "evaluation"
+    ]
     return {
         key.path[1]: store.get(
             "/".join(key.path), materialized_version(instance, key, run_id) or ""

@@ -1,8 +1,8 @@
 """Group `captioner`: frozen features, maximum likelihood, and one captioner per reward.
 
 Which encoder rewards what: `clip_s` and `cider_clip_s` are judged by `base_clip`, the grammar
-variants by the encoder tuned for them. `cider` needs no encoder; it is given `base_clip`, whose
-vectors the features hold anyway.
+variants by the encoder tuned for them, `self_retrieval` by that of `clip_s_grammar`. `cider` needs
+no encoder; it is given `base_clip`, whose vectors the features hold anyway.
 """
 
 from collections.abc import Mapping
@@ -25,9 +25,16 @@ GROUP = "captioner"
 REWARD_ENCODERS = {
     "clip_s_grammar": ["clip_reward", "grammar"],
     "clip_s_grammar_attribute": ["clip_reward", "grammar_attribute"],
+    "clip_s_grammar_spoilt": ["clip_reward", "grammar_spoilt"],
+    "self_retrieval": ["clip_reward", "grammar"],
 }
 CONTROL = "mle_alt_text"
 """A control row of the table: maximum likelihood on the long texts themselves."""
+
+
+def by_hand(profile: Profile, reward: str) -> str:
+    """What a description says of a variant that no job trains."""
+    return "; only by hand" if reward in profile.optional else ""
 
 
 def has_control(profile: Profile) -> bool:
@@ -92,7 +99,8 @@ def scst(profile: Profile, reward: str) -> dg.AssetsDefinition:
         priority=priority,
         kinds=("pytorch", "mlflow"),
         key=["scst", reward],
-        description=f"Self-critical sequence training by reward `{reward}`.",
+        description=f"Self-critical sequence training by reward `{reward}`"
+        f"{by_hand(profile, reward)}.",
         ins={"encoder": dg.AssetIn(key=encoder_key)},
     )
     def captioner(

@@ -8,7 +8,7 @@ import dagster as dg
 
 from dagster_project import shown
 from dagster_project.artifacts import Artifact
-from dagster_project.assets.captioner import CONTROL, has_control
+from dagster_project.assets.captioner import CONTROL, by_hand, has_control
 from dagster_project.champion import CAPTIONER, POLICY, choose_champion
 from dagster_project.run_config import EvaluationRun, Forcible, settings
 from dagster_project.scoring import evaluating
@@ -25,6 +25,11 @@ def captioner_keys(profile: Profile) -> dict[str, list[str]]:
     return {**keys, **({CONTROL: ["mle_alt_text_captioner"]} if has_control(profile) else {})}
 
 
+def default_variants(profile: Profile) -> list[str]:
+    """The variants that the table and the choice of champion need, in table order."""
+    return [variant for variant in captioner_keys(profile) if variant not in profile.optional]
+
+
 def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
     """One variant's scores on val and test."""
 
@@ -35,7 +40,8 @@ def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
         modules=("finecap.evaluation.evaluate",),
         priority=6,
         key=["evaluation", variant],
-        description=f"Every metric of variant `{variant}`: val for decisions, test for the table.",
+        description=f"Every metric of variant `{variant}`: val for decisions, test for the table"
+        f"{by_hand(profile, variant)}.",
         ins={"captioner": dg.AssetIn(key=captioner_keys(profile)[variant])},
     )
     def scores(
@@ -62,7 +68,7 @@ def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
 
 def leaderboard(profile: Profile) -> dg.AssetsDefinition:
     """The table."""
-    variants = captioner_keys(profile)
+    variants = default_variants(profile)
 
     @stage(
         Forcible,
@@ -79,7 +85,7 @@ def leaderboard(profile: Profile) -> dg.AssetsDefinition:
         stages: Stages,
         **evaluations: Artifact,
     ) -> dg.MaterializeResult:
-        """All variants side by side: table, plot, sample captions beside their images."""
+        """Variants side by side: table, plot, sample captions beside their images."""
         from finecap.evaluation.report import write_leaderboard
 
         def work(folder: Path, _: Log) -> Mapping[str, float]:
@@ -98,7 +104,7 @@ def leaderboard(profile: Profile) -> dg.AssetsDefinition:
 
 def champion(profile: Profile) -> dg.AssetsDefinition:
     """The captioner that the alias names, after the policy had its say."""
-    candidates = [variant for variant in captioner_keys(profile) if variant != CONTROL]
+    candidates = [variant for variant in default_variants(profile) if variant != CONTROL]
 
     @stage(
         Forcible,

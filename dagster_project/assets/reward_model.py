@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUP = "reward_model"
-_GRAMMAR, _ATTRIBUTES = "grammar_negatives", "attribute_negatives"
+_GRAMMAR, _ATTRIBUTES, _SPOILT = "grammar_negatives", "attribute_negatives", "spoilt_negatives"
+NEGATIVES = {
+    "grammar": (_GRAMMAR,),
+    "grammar_attribute": (_GRAMMAR, _ATTRIBUTES),
+    "grammar_spoilt": (_GRAMMAR, _SPOILT),
+}
+"""Reward encoders, and the tables each is tuned on."""
 CLIP, JUDGE, CLIP_REWARD = "finecap-clip", "finecap-judge", "finecap-clip-reward"
 
 
@@ -38,17 +44,16 @@ def judge_clip(profile: Profile) -> dg.AssetsDefinition:
     return _encoder("judge_clip", profile.judge_clip, JUDGE, 5, description)
 
 
-def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
+def clip_reward(profile: Profile, name: str) -> dg.AssetsDefinition:
     """The base encoder with its text tower and a grammar head tuned on negatives."""
-    name = "grammar_attribute" if with_attributes else "grammar"
-    tables = [_GRAMMAR, *([_ATTRIBUTES] if with_attributes else [])]
+    tables = NEGATIVES[name]
 
     @stage(
         ClipRewardRun,
         profile.clip_reward,
         group=GROUP,
         modules=("finecap.training.clip_reward",),
-        priority=10 if with_attributes else 9,  # the longer one first
+        priority=10 if _ATTRIBUTES in tables else 9,  # the longer one first
         kinds=("pytorch", "mlflow"),
         key=["clip_reward", name],
         description=f"Reward encoder: text tower and grammar head tuned on {' and '.join(tables)}.",
@@ -68,8 +73,8 @@ def clip_reward(profile: Profile, with_attributes: bool) -> dg.AssetsDefinition:
         inputs = [dataset, validated_dataset, base_clip, *negatives.values()]
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
-            grammar = _table(negatives[_GRAMMAR])
-            attributes = _table(negatives[_ATTRIBUTES]) if with_attributes else None
+            grammar = _table(*(negatives[t] for t in tables if t != _ATTRIBUTES))
+            attributes = _table(negatives[_ATTRIBUTES]) if _ATTRIBUTES in tables else None
             records, chosen = records_of(validated_dataset.path), settings(config, ClipRewardConfig)
             base, images = base_clip.path, dataset.path
             kept = stages.checkpoints(context, config, inputs)
@@ -116,8 +121,9 @@ def _encoder(
     return encoder
 
 
-def _table(negatives: Artifact) -> "pd.DataFrame":
-    """A corruption table."""
+def _table(*negatives: Artifact) -> "pd.DataFrame":
+    """Tables of negatives as one."""
     import pandas as pd
 
-    return pd.read_parquet(negatives.path / TABLE)
+    tables = [pd.read_parquet(artifact.path / TABLE) for artifact in negatives]
+    return pd.concat(tables, ignore_index=True)

@@ -22,6 +22,8 @@ from pydantic import (
 
 REWARDS = ("cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
 """The reward variants of self-critical training, in the order tables show them."""
+OPTIONAL_REWARDS = ("self_retrieval", "clip_s_grammar_spoilt")
+"""Variants that the built-in profiles describe and train only when asked to."""
 
 
 class Stage(BaseModel):
@@ -80,6 +82,20 @@ class AttributeNegativesConfig(Stage):
     lexicon_folder: str | None = Field(
         default=None, description="own lexicons, added to the built-in ones"
     )
+
+
+class SpoiltNegativesConfig(Stage):
+    """Captions that a bare CLIP reward has spoilt, as negatives of the grammar head."""
+
+    max_images: int = Field(default=4_000, ge=1, description="train images, in seeded order")
+    samples_per_image: int = Field(
+        default=4, ge=0, description="captions drawn of each, beside its greedy one"
+    )
+    temperature: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=28, ge=2, description="words and EOS")
+    batch_size: int = Field(default=256, ge=1, description="images decoded at a time")
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class ClipConfig(Stage):
@@ -447,6 +463,7 @@ class Profile(Stage):
     validation: ValidationConfig = ValidationConfig()
     grammar_negatives: GrammarNegativesConfig = GrammarNegativesConfig()
     attribute_negatives: AttributeNegativesConfig = AttributeNegativesConfig()
+    spoilt_negatives: SpoiltNegativesConfig = SpoiltNegativesConfig()
     base_clip: ClipConfig = ClipConfig()
     judge_clip: ClipConfig = ClipConfig(part="judge", seed=1)
     clip_reward: ClipRewardConfig = ClipRewardConfig()
@@ -455,9 +472,30 @@ class Profile(Stage):
     scst: dict[str, ScstConfig] = Field(
         default={"clip_s": ScstConfig()}, description="by reward variant"
     )
+    optional: list[str] = Field(
+        default=[],
+        description="reward variants that no job trains and the leaderboard does without; they "
+        "are materialized by hand",
+    )
     evaluation: EvaluationConfig = EvaluationConfig()
     captions: CaptionsConfig = CaptionsConfig()
     index: IndexConfig = IndexConfig()
+
+    @model_validator(mode="after")
+    def _optional_variants_exist(self) -> Self:
+        """A variant that can be left out is one that there is."""
+        unknown = set(self.optional) - set(self.scst)
+        if unknown:
+            raise ValueError(
+                f"`optional` has {', '.join(sorted(unknown))}, expected variants of `scst`: "
+                f"{', '.join(self.scst)}"
+            )
+        return self
+
+    @property
+    def default_rewards(self) -> list[str]:
+        """The reward variants that a run trains, in the profile's order."""
+        return [reward for reward in self.scst if reward not in self.optional]
 
 
 class ProfileError(ValueError):

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from dagster_project import jobs
 from dagster_project.definitions import all_assets, build_defs
 from dagster_project.home import Home
-from finecap.config import REWARDS, load_profile, profile_names
+from finecap.config import OPTIONAL_REWARDS, REWARDS, load_profile, profile_names
 
 ROOT = Path(__file__).resolve().parents[2]
 SNAPSHOT = Path(__file__).with_name("graph.json")
@@ -66,6 +67,52 @@ def test_control_is_in_the_table_and_never_a_candidate(graph):
     deps = {name: about["deps"] for name, about in described(graph).items()}
     assert "evaluation/mle_alt_text" in deps["leaderboard"]
     assert "evaluation/mle_alt_text" not in deps["champion"]
+
+
+def keys_of(assets) -> set[str]:
+    return {key.to_user_string() for asset in assets for key in asset.keys}
+
+
+def test_optional_variants_are_in_the_graph_and_in_no_job():
+    import dagster as dg
+
+    profile = load_profile("scenes")
+    assets = all_assets(profile)
+    left_out = keys_of(assets) - keys_of(jobs.made_by_run(assets))
+    assert left_out == {
+        *(f"{stage}/{v}" for stage in ("scst", "evaluation") for v in OPTIONAL_REWARDS),
+        "spoilt_negatives",
+        "clip_reward/grammar_spoilt",
+    }
+    defs = build_defs(profile, Home(ROOT, ROOT / "nowhere"))
+    for name in (jobs.RETRAIN, jobs.STUDY):
+        keys = defs.resolve_job_def(name).asset_layer.executable_asset_keys
+        assert not left_out & {key.to_user_string() for key in keys}
+        assert dg.AssetKey(["scst", "clip_s"]) in keys
+
+
+def test_a_profile_without_optional_variants_trains_and_compares_all():
+    profile = load_profile("scenes").model_copy(update={"optional": []})
+    assets = all_assets(profile)
+    assert keys_of(jobs.made_by_run(assets)) == keys_of(assets)
+    deps = described(build_defs(profile, Home(ROOT, ROOT / "nowhere")).resolve_asset_graph())
+    for variant in OPTIONAL_REWARDS:
+        assert f"evaluation/{variant}" in deps["leaderboard"]["deps"]
+        assert f"evaluation/{variant}" in deps["champion"]["deps"]
+
+
+def test_jobs_hold_the_checks_of_what_they_make():
+    defs = build_defs(load_profile("scenes"), Home(ROOT, ROOT / "nowhere"))
+    checks = defs.resolve_job_def(jobs.RETRAIN).asset_layer.asset_graph.asset_check_keys
+    checked = {check.asset_key.to_user_string() for check in checks}
+    assert checked == {"validated_dataset", "caption_index", *(f"scst/{r}" for r in REWARDS)}
+
+
+def test_a_spoilt_variant_without_its_spoiler_is_refused():
+    profile = load_profile("scenes")
+    scst = {k: v for k, v in profile.scst.items() if k != "clip_s"}
+    with pytest.raises(ValueError, match="`clip_s_grammar_spoilt` learns from what `clip_s` says"):
+        all_assets(profile.model_copy(update={"scst": scst}))
 
 
 def test_data_without_alt_text_has_no_control():

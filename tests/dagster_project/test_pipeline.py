@@ -13,10 +13,11 @@ from dagster_project.artifacts import ArtifactStore
 from dagster_project.champion import CAPTIONER
 from dagster_project.definitions import build_defs
 from dagster_project.home import Home
+from dagster_project.jobs import made_by_run
 from dagster_project.plan import is_up_to_date
 from dagster_project.promotion import CHAMPION, Registry
 from dagster_project.tracking import Tracker
-from finecap.config import REWARDS, Profile, load_profile
+from finecap.config import OPTIONAL_REWARDS, REWARDS, Profile, load_profile
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,10 +36,12 @@ class Pipeline:
         home.dagster.mkdir(parents=True)
         self.instance = dg.DagsterInstance.local_temp(str(home.dagster))
 
-    def run(self) -> dict[str, str]:
-        """Status by asset: made or reused."""
+    def run(self, selection: list[dg.AssetKey] | None = None) -> dict[str, str]:
+        """Status by asset, made or reused, of the retrain job or of a selection by hand."""
         job = self.defs.resolve_job_def("retrain")
-        outcome = job.execute_in_process(instance=self.instance)
+        if selection is not None:
+            job = self.defs.resolve_implicit_global_asset_job_def()
+        outcome = job.execute_in_process(instance=self.instance, asset_selection=selection)
         events = [e for e in outcome.all_events if e.event_type_value == "ASSET_MATERIALIZATION"]
         return {
             "/".join(e.asset_key.path): str(e.materialization.metadata["status"].value)
@@ -62,7 +65,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pip
 
 
 def test_first_run_makes_everything(pipeline: Pipeline):
-    assert len(pipeline.first) == len(pipeline.defs.resolve_asset_graph().get_all_asset_keys())
+    assets = [a for a in pipeline.defs.assets if isinstance(a, dg.AssetsDefinition)]
+    made = {"/".join(key.path) for asset in made_by_run(assets) for key in asset.keys}
+    assert set(pipeline.first) == made
     assert set(pipeline.first.values()) == {"made"}
 
 
@@ -124,6 +129,18 @@ def test_command_line_captions_with_the_live_build(pipeline: Pipeline):
 def test_second_run_makes_nothing(pipeline: Pipeline):
     assert pipeline.is_up_to_date()
     assert set(pipeline.run().values()) == {"reused"}
+
+
+def test_optional_variants_are_made_by_hand_and_leave_the_run_up_to_date(pipeline: Pipeline):
+    chosen = dg.AssetSelection.assets(*(["evaluation", v] for v in OPTIONAL_REWARDS)).upstream()
+    status = pipeline.run(selection=list(chosen.resolve(pipeline.defs.resolve_asset_graph())))
+    made = {name for name, how in status.items() if how == "made"}
+    assert made == {
+        *(f"{stage}/{v}" for stage in ("scst", "evaluation") for v in OPTIONAL_REWARDS),
+        "spoilt_negatives",
+        "clip_reward/grammar_spoilt",
+    }
+    assert pipeline.is_up_to_date()
 
 
 def test_alias_moved_by_hand_is_captioned_and_indexed_by_the_next_run(pipeline: Pipeline):

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from finecap import config
 from finecap.config import (
+    OPTIONAL_REWARDS,
     REWARDS,
     ClipRewardConfig,
     DataConfig,
@@ -34,7 +35,22 @@ def test_every_built_in_profile_loads() -> None:
 
 
 def test_the_default_profile_trains_every_reward_variant() -> None:
-    assert tuple(load_profile("scenes").scst) == REWARDS
+    profile = load_profile("scenes")
+    assert tuple(profile.default_rewards) == REWARDS
+    assert tuple(profile.scst) == (*REWARDS, *OPTIONAL_REWARDS)
+
+
+def test_optional_variants_are_trained_where_a_profile_says_so(own: Path) -> None:
+    own.write_text("extends: scenes\nname: own\noptional: [self_retrieval]\n")
+    assert load_profile(str(own)).default_rewards == [*REWARDS, "clip_s_grammar_spoilt"]
+    own.write_text("extends: scenes\nname: own\noptional: []\n")
+    assert load_profile(str(own)).default_rewards == [*REWARDS, *OPTIONAL_REWARDS]
+
+
+def test_an_optional_variant_that_does_not_exist_is_refused(own: Path) -> None:
+    own.write_text("name: own\noptional: [beauty]\n")
+    with pytest.raises(ProfileError, match="`optional` has beauty, expected variants of `scst`"):
+        load_profile(str(own))
 
 
 def test_a_length_window_that_ends_before_it_begins_is_refused(own: Path) -> None:

@@ -5,7 +5,16 @@ Files and code use the metrics' own names; only what a person reads goes through
 
 from collections.abc import Iterable
 
-VARIANTS = ("mle", "cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
+VARIANTS = (
+    "mle",
+    "cider",
+    "clip_s",
+    "cider_clip_s",
+    "clip_s_grammar",
+    "clip_s_grammar_attribute",
+    "clip_s_grammar_spoilt",
+    "self_retrieval",
+)
 """In the order in which every table shows them; others (controls) follow, sorted."""
 
 LABELS = {
