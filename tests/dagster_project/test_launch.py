@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from dagster_project.artifacts import Artifact, ArtifactStore
-from dagster_project.assets.captioner import scst
+from dagster_project.assets.captioner import mle_captioner, scst
 from dagster_project.champion import CAPTIONER
 from dagster_project.home import Home
 from dagster_project.resources import DATA_VERSION
@@ -49,11 +49,17 @@ class Training:
         tags = {DATA_VERSION: "v1"}
         self.instance.report_runless_asset_event(dg.AssetMaterialization(name, tags=tags))
 
-    def materialize(self) -> dg.ExecuteInProcessResult:
-        keys = self.asset.keys_by_input_name.values()
+    def materialize(
+        self, asset: dg.AssetsDefinition | None = None, **settings: int
+    ) -> dg.ExecuteInProcessResult:
+        """The asset, or another, with settings other than the profile's."""
+        asset = asset or self.asset
+        keys = asset.keys_by_input_name.values()
         given = [dg.AssetSpec(key).with_io_manager_key("artifacts") for key in keys]
+        config = {"ops": {asset.node_def.name: {"config": settings}}}
         return dg.materialize(
-            [*given, self.asset],
+            [*given, asset],
+            run_config=config,
             resources=self.resources,
             instance=self.instance,
             raise_on_error=False,
@@ -126,6 +132,16 @@ def is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_one_process_is_the_assets_own(training: Training):
+    short = {"width": 16, "decoder_layers": 1, "epochs": 1}
+    mle = training.materialize(mle_captioner(load_profile("smoke")), **short)
+    whole = training.materialize(processes=1, steps=2)
+    for outcome, first in ((mle, "step 3 of 3"), (whole, "step 0 val")):
+        assert outcome.success
+        assert any(line.startswith(first) for line in training.logged(outcome))
+        assert not any("[pipes]" in line for line in training.logged(outcome))
 
 
 def test_an_interrupted_and_then_killed_training_is_gone_on_from_and_registered_once(
