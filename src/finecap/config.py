@@ -393,6 +393,11 @@ class ScstConfig(SharedBatches):
         description="looks at val without gain that end the run; 0: none do",
     )
     bf16: bool = Field(default=False, description="autocast of the policy; rewards stay fp32")
+    encoder_from_reward: float = Field(
+        default=0.0,
+        ge=0,
+        description="learning rate of the reward's text tower, in shares of `lr`; 0: it stays",
+    )
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 

@@ -33,6 +33,7 @@ from finecap.models.features import Features, open_features
 from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
+from finecap.training.encoder_from_reward import EncoderFromReward
 from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.mle import train_and_val
 from finecap.training.processes import ALONE, Processes
@@ -114,9 +115,14 @@ def train_scst(
     policy = load_captioner(mle)
     reference = load_captioner(mle) if config.kl_weight else None
     shown = images_of(train, seen), images_of(val, seen)
-    reward = Reward(config.weights, Ingredients(load_encoder(encoder), config, seen, *shown))
+    rewarding = load_encoder(encoder)
+    reward = Reward(config.weights, Ingredients(rewarding, config, seen, *shown))
+    groups, climbing = parameter_groups(policy, weight_decay=0.0), None
+    if config.encoder_from_reward:
+        climbing = EncoderFromReward(rewarding, config.weights)
+        groups += parameter_groups(climbing.tower, 0.0, config.encoder_from_reward)
     loop = Loop(
-        parameter_groups(policy, weight_decay=0.0),
+        groups,
         Schedule(config.lr, config.steps, config.warmup_steps, cosine=False),
         log,
         grad_clip=config.grad_clip,
@@ -126,14 +132,19 @@ def train_scst(
         processes=processes,
         diverged=checkpoints,
     )
-    step = SelfCriticalStep(policy, reference, reward, seen, config)
+    step = SelfCriticalStep(policy, reference, reward, seen, config, climbing)
     batches = _Batches(train, seen, config)
     best = Best(policy, checkpoints or destination, writes=processes.is_first)
-    look = ValReward(policy, reward, seen, val, config, log, processes)
+    judged = reward
+    if climbing is not None:  # a look later in the run is by the same encoder as one before
+        judged = Reward(config.weights, Ingredients(load_encoder(encoder), config, seen, *shown))
+    look = ValReward(policy, judged, seen, val, config, log, processes)
 
     metrics: dict[str, float] = {}
     resumable = Checkpoints(checkpoints, config.model_dump(mode="json"), log, processes)
-    with resumable.resuming(policy=policy, loop=loop, batches=batches, best=best) as start:
+    parts = {"policy": policy, "loop": loop, "batches": batches, "best": best}
+    parts |= {} if climbing is None else {"text_tower": climbing.tower}
+    with resumable.resuming(**parts) as start:
         if start == 0:
             look.offer(best, 0)
         while loop.step_count < config.steps and not _is_stale(best, config):
@@ -170,7 +181,9 @@ class SelfCriticalStep:
         reward: Reward,
         features: SeenImages,
         config: ScstConfig,
+        climbing: EncoderFromReward | None = None,
     ) -> None:
+        self.climbing = climbing
         self.policy, self.reference, self.reward = policy.eval(), reference, reward
         self.features, self.config = features, config
 
@@ -202,6 +215,10 @@ class SelfCriticalStep:
         if config.kl_weight:
             loss = loss + config.kl_weight * kl
             terms["kl"] = kl.item()
+        if self.climbing is not None:
+            climbed = self.climbing.loss(said, weights)
+            loss = loss + climbed
+            terms["encoder_reward"] = -climbed.item()
         terms |= {
             "reward": sampled_reward.mean().item(),
             "tokens": through_eos(sampled, eos).sum(-1).float().mean().item(),
