@@ -20,7 +20,7 @@ def build_captioner(config: MleConfig, features: Features, texts: Sequence[str])
     if config.family == "huggingface":
         from finecap.models.huggingface import HuggingFaceCaptioner  # seconds, for this family
 
-        return HuggingFaceCaptioner.from_pretrained(str(config.pretrained))
+        return HuggingFaceCaptioner.from_pretrained(str(config.pretrained), config.max_tokens)
     shape = TransformerShape(
         grid_channels=features.grid.shape[-1],
         width=config.width,

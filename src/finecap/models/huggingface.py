@@ -60,21 +60,23 @@ class HuggingFaceCaptioner(Captioner):
 
     Attributes:
         files: what was read: the model, its own tokenizer and image processor.
-        max_tokens: T of the longest caption that the model has positions for.
+        max_tokens: T of the captions it was tuned for; it has positions for `decoder.room`.
     """
 
-    def __init__(self, files: PretrainedFiles) -> None:
+    def __init__(self, files: PretrainedFiles, max_tokens: int) -> None:
         """Make a captioner of a model that was read.
 
         Raises:
             ModelFolderError: its tokenizer, image processor or conventions do not fit it.
+            ValueError: it has fewer positions than `max_tokens`.
         """
         super().__init__()
         self.files, self.model = files, files.model
         self.decoder = image_decoder(files.model)
         tokenizer = _tokenizer(files, self.decoder)
         self.tokenizer, self.image_size = tokenizer, _side(files)
-        self.max_tokens = self.decoder.room
+        self.max_tokens = max_tokens
+        self._check_room(max_tokens)
         forbidden = torch.zeros(len(tokenizer))
         forbidden[sorted(tokenizer.unspoken)] = float("-inf")
         factor, mean, std = _normalisation(files.image_processor)
@@ -123,31 +125,37 @@ class HuggingFaceCaptioner(Captioner):
         return logits.add_(cast(Tensor, self.forbidden)).view(B, K, T, -1)
 
     def save(self, folder: Path) -> None:
-        """Write the model into `folder` as transformers does, `family` added to its config."""
+        """Write the model into `folder` as transformers does, what is ours added to its config."""
         self.files.save(folder)
-        write_config(folder, {**read_config(folder, set()), "family": FAMILY})
+        own = {"family": FAMILY, "max_tokens": self.max_tokens}
+        write_config(folder, {**read_config(folder, set()), **own})
 
     @classmethod
-    def from_pretrained(cls, pretrained: str) -> "HuggingFaceCaptioner":
+    def from_pretrained(cls, pretrained: str, max_tokens: int) -> "HuggingFaceCaptioner":
         """The model in the local folder `pretrained`, or of that name on the hub, in eval mode.
+
+        Args:
+            pretrained: folder or name.
+            max_tokens: T of the longest caption it is to say, words and EOS.
 
         Raises:
             ModelFolderError: it is missing, incomplete, broken or of another kind.
+            ValueError: it has fewer positions than `max_tokens`.
         """
-        return cls(read_files(pretrained)).eval()
+        return cls(read_files(pretrained), max_tokens).eval()
 
     @classmethod
     def load(cls, folder: Path) -> "HuggingFaceCaptioner":
         """The captioner saved in `folder`, in eval mode."""
-        read_config(folder, expected={"family", "model_type"})
-        return cls.from_pretrained(str(folder))
+        config = read_config(folder, expected={"family", "max_tokens"})
+        return cls.from_pretrained(str(folder), config["max_tokens"])
 
     def _check_room(self, tokens: int) -> None:
         """Refuse captions longer than the model has positions for."""
-        if tokens > self.max_tokens:
+        if tokens > self.decoder.room:
             raise ValueError(
                 f"a caption of {tokens} tokens was asked of a model with positions for "
-                f"{self.max_tokens}; lower `max_tokens`"
+                f"{self.decoder.room}; lower `max_tokens`"
             )
 
 

@@ -29,12 +29,12 @@ B, K, T = 2, 3, 6
 def captioner(
     request: pytest.FixtureRequest, pretrained: Callable[..., Path]
 ) -> HuggingFaceCaptioner:
-    return HuggingFaceCaptioner.from_pretrained(str(pretrained(request.param)))
+    return HuggingFaceCaptioner.from_pretrained(str(pretrained(request.param)), 12)
 
 
 @pytest.fixture
 def git(pretrained: Callable[..., Path]) -> HuggingFaceCaptioner:
-    return HuggingFaceCaptioner.from_pretrained(str(pretrained("git")))
+    return HuggingFaceCaptioner.from_pretrained(str(pretrained("git")), 12)
 
 
 @pytest.fixture
@@ -152,6 +152,7 @@ def test_a_saved_captioner_answers_as_before(
     assert isinstance(again, HuggingFaceCaptioner)
     assert not again.training
     assert again.image_size == captioner.image_size == 16
+    assert again.max_tokens == captioner.max_tokens == 12
     assert torch.equal(
         again.teacher_forced(again.memory(images), captions),
         captioner.teacher_forced(captioner.memory(images), captions),
@@ -163,7 +164,7 @@ def test_a_saved_captioner_answers_as_before(
 def test_a_head_tied_to_the_embeddings_stays_tied(
     pretrained: Callable[..., Path], tmp_path: Path
 ) -> None:
-    HuggingFaceCaptioner.from_pretrained(str(pretrained("blip"))).save(tmp_path)
+    HuggingFaceCaptioner.from_pretrained(str(pretrained("blip")), 12).save(tmp_path)
     speaker = HuggingFaceCaptioner.load(tmp_path).decoder.decoder
     assert speaker.get_output_embeddings().weight is speaker.get_input_embeddings().weight
 
@@ -205,6 +206,8 @@ def test_more_tokens_than_there_are_positions_are_refused(git: HuggingFaceCaptio
     state.length = 40
     with pytest.raises(ValueError, match="of 41 tokens"):
         git.step(torch.full((1, 1), 5), state)
+    with pytest.raises(ValueError, match="of 41 tokens"):
+        HuggingFaceCaptioner(git.files, 41)
 
 
 @pytest.mark.parametrize("size", [{"height": 16, "width": 24}, {"height": 8, "width": 8}])
@@ -213,13 +216,13 @@ def test_an_image_processor_that_makes_other_images_is_refused(
 ) -> None:
     git.files.image_processor.crop_size = size
     with pytest.raises(ModelFolderError, match=r"makes images of .*, expected squares of 16 px"):
-        HuggingFaceCaptioner(git.files)
+        HuggingFaceCaptioner(git.files, 12)
 
 
 def test_a_model_that_names_no_start_is_refused(git: HuggingFaceCaptioner) -> None:
     git.model.generation_config.bos_token_id = None
     with pytest.raises(ModelFolderError, match="start with the id None and end with 3"):
-        HuggingFaceCaptioner(git.files)
+        HuggingFaceCaptioner(git.files, 12)
 
 
 def test_a_served_image_gets_the_caption_of_its_cached_pixels(

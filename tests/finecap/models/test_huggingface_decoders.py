@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from finecap.models.beam import beam_search
 from finecap.models.decoding import decode
 from finecap.models.folder import ModelFolderError
 from finecap.models.huggingface import HuggingFaceCaptioner
@@ -21,7 +23,7 @@ B, K, T = 3, 4, 7
 def captioner(
     request: pytest.FixtureRequest, pretrained: Callable[..., Path]
 ) -> HuggingFaceCaptioner:
-    return HuggingFaceCaptioner.from_pretrained(str(pretrained(request.param)))
+    return HuggingFaceCaptioner.from_pretrained(str(pretrained(request.param)), 12)
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def own_logits(captioner: HuggingFaceCaptioner, images: Tensor, captions: Tensor
     return torch.stack(rows).view(B, K, T, -1)
 
 
+def own_captions(
+    captioner: HuggingFaceCaptioner, images: Tensor, steps: int, **how: Any
+) -> list[list[int]]:
+    """What transformers' `generate` says of each image, from the start id on."""
+    never = sorted(captioner.tokenizer.unspoken)  # pyright: ignore[reportAttributeAccessIssue]
+    options = {"max_new_tokens": steps, "do_sample": False, "suppress_tokens": never or None}
+    options["renormalize_logits"] = True  # else beams are scored with the suppressed ones' share
+    return captioner.model.generate(pixel_values=images, **options, **how).tolist()
+
+
 def test_a_pass_over_all_captions_equals_transformers_pass_over_each(
     captioner: HuggingFaceCaptioner, images: Tensor, captions: Tensor
 ) -> None:
@@ -65,18 +77,26 @@ def test_a_pass_over_all_captions_equals_transformers_pass_over_each(
 def test_greedy_captions_are_those_that_generate_gives(
     captioner: HuggingFaceCaptioner, images: Tensor
 ) -> None:
-    tokenizer, steps = captioner.tokenizer, 12
+    steps = 12
     ours = decode(captioner, captioner.memory(images), steps)[:, 0].tolist()
-    suppressed = sorted(tokenizer.unspoken) or None  # pyright: ignore[reportAttributeAccessIssue]
-    theirs = captioner.model.generate(
-        pixel_values=images,
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=steps,
-        suppress_tokens=suppressed,
-    ).tolist()
     assert len({tuple(row) for row in ours}) > 1
-    assert [[tokenizer.bos, *row] for row in ours] == theirs
+    theirs = own_captions(captioner, images, steps, num_beams=1)
+    assert [[captioner.tokenizer.bos, *row] for row in ours] == theirs
+
+
+def test_beams_find_the_captions_that_transformers_beams_find(
+    captioner: HuggingFaceCaptioner, images: Tensor
+) -> None:
+    """Beams change places, and images leave the batch when theirs are done."""
+    steps, tokenizer = 9, captioner.tokenizer
+    memory = captioner.memory(images)
+    ours, _ = beam_search(captioner, memory, steps, beams=3, length_penalty=1.0)
+    theirs = own_captions(
+        captioner, images, steps, num_beams=3, length_penalty=1.0, early_stopping="never"
+    )
+    assert len({tuple(row) for row in ours.tolist()}) > 1
+    for own, found in zip(ours.tolist(), theirs, strict=True):
+        assert tokenizer.decode(own) == tokenizer.decode(found[1:])
 
 
 def test_an_image_is_projected_once_whatever_the_number_of_its_captions(
