@@ -19,7 +19,7 @@ from finecap.log import silent
 from finecap.models.clip import load_encoder
 from finecap.models.pretrained import load_pretrained
 from finecap.negatives import attributes, grammar
-from finecap.rewards import Reward, RewardBatch
+from finecap.rewards import Ingredients, Reward, RewardBatch
 from finecap.training.clip import train_clip
 from finecap.training.clip_reward import finetune
 
@@ -162,7 +162,7 @@ def test_a_pretrained_encoder_becomes_a_reward(
     if encoder.grammar_tower is not None:
         assert encoder.grammar_tower.embedding.num_embeddings == len(encoder.tokenizer)
     vectors = encoder.encode_images([tiny.folder / tiny.records[0].image])
-    reward = Reward({"clip_s": 1.0, "grammar": 1.0}, encoder)
+    reward = Reward({"clip_s": 1.0, "grammar": 1.0}, Ingredients(encoder))
     total, parts = reward(RewardBatch([["a red boat", "a boat"]], vectors, [["a boat"]]))
     assert total.shape == (1, 2)
     assert 0 <= parts["grammar"] <= 1
@@ -184,7 +184,7 @@ def test_columns_alone_train_no_head_and_a_grammar_reward_is_refused(
     assert encoder.head is encoder.grammar_tower is None
     assert {"grammar", "grammar_accuracy"}.isdisjoint(metrics)
     with pytest.raises(ValueError, match=r"asks for `grammar`, .*no grammar head; use one"):
-        Reward({"grammar": 1.0}, encoder)
+        Reward({"grammar": 1.0}, Ingredients(encoder))
 
 
 def test_columns_teach_images_to_prefer_their_caption_to_its_corruption(
