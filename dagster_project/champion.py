@@ -139,6 +139,7 @@ def _score_again(
     found = stages.store.find(AGAIN, name)
     if found is not None:
         return found
+    from finecap.models.captioner import load_captioner
     from finecap.models.export import CAPTIONER as CAPTIONER_FOLDER
     from finecap.models.export import ENCODER
     from finecap.models.features import extract
@@ -151,7 +152,8 @@ def _score_again(
         tracker.download(version, pair)
         seen.mkdir()
         records = [r for r in records_of(validated.path) if r.split != "train"]
-        extract(dataset.path, records, pair / ENCODER, FeaturesConfig(), seen, log)
+        reads = FeaturesConfig(pixel_size=load_captioner(pair / CAPTIONER_FOLDER).image_size or 0)
+        extract(dataset.path, records, pair / ENCODER, reads, seen, log)
         # Its own encoder stands in for today's: only the judge's word is compared.
         own = Artifact("base_clip", pair / ENCODER, ""), judge, Artifact("image_features", seen, "")
         parts = [dataset, validated, *own]

@@ -51,6 +51,7 @@ class MleTask(Task):
 
     stage: Literal["mle"] = "mle"
     config: MleConfig
+    encoder: Path  # that made the features
 
     def run(self, log: Log, processes: "Processes") -> dict[str, float]:
         """Train; the metrics."""
@@ -65,6 +66,7 @@ class MleTask(Task):
             log,
             self.checkpoints,
             processes,
+            self.encoder,
         )
 
 

@@ -161,11 +161,13 @@ def _mle(name: str, variant: str, chosen: MleConfig, priority: int) -> dg.Assets
     ) -> dg.MaterializeResult:
         chosen = settings(config, MleConfig)
         inputs = [dataset, validated_dataset, image_features]
+        encoder = stages.parent(image_features, "base_clip")
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
             task = MleTask(
                 config=chosen,
                 features=image_features.path,
+                encoder=encoder.path,
                 records=validated_dataset.path / RECORDS,
                 destination=folder,
                 checkpoints=stages.checkpoints(context, config, inputs),
@@ -176,7 +178,7 @@ def _mle(name: str, variant: str, chosen: MleConfig, priority: int) -> dg.Assets
             seen, records = image_features.path, records_of(validated_dataset.path)
             return shown.captioner(folder, seen, dataset.path, records, chosen.max_tokens)
 
-        registered = Registered(CAPTIONER, variant, stages.parent(image_features, "base_clip"))
+        registered = Registered(CAPTIONER, variant, encoder)
         return stages.run(context, config, inputs, work, details=details, registered=registered)
 
     return captioner

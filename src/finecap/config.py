@@ -271,13 +271,32 @@ class SharedBatches(Stage):
 class MleConfig(SharedBatches):
     """Maximum likelihood: cross-entropy on the reference captions."""
 
-    family: Literal["transformer", "huggingface"] = "transformer"
+    family: Literal["transformer", "lstm", "huggingface"] = Field(
+        default="transformer", description="`lstm` is Anderson et al.'s, of `width`"
+    )
     pretrained: str | None = Field(
         default=None,
         description="family `huggingface`: its model, a folder or a name on the hub; of the other "
         "fields it reads those of training, `text` and `max_tokens`",
     )
     text: Literal["captions", "alt_text"] = "captions"
+    bicaptioning: bool = Field(
+        default=False, description="a second Transformer learns captions reversed (VirTex)"
+    )
+    image_encoder: Literal["cached", "timm", "clip"] = Field(
+        default="cached",
+        description="what gives the grid: the cached features, or a tower of the captioner's own "
+        "that reads `features.pixel_size` images: a timm model, or a copy of the encoder's",
+    )
+    timm_model: str = Field(default="resnet50", description="image encoder `timm` only")
+    timm_checkpoint: str | None = Field(
+        default=None, description="its weights, safetensors; none: `image_trainable` from scratch"
+    )
+    image_size: int = Field(default=0, ge=0, description="pixels `timm` reads; 0: the model's own")
+    image_trainable: bool = Field(
+        default=False, description="whether an own image encoder learns, here and in `scst`"
+    )
+    image_lr_scale: float = Field(default=0.1, gt=0, description="of `lr`, for that")
     width: int = Field(default=128, ge=8)
     heads: int = Field(default=4, ge=1)
     encoder_layers: int = Field(default=1, ge=0)
@@ -312,6 +331,25 @@ class MleConfig(SharedBatches):
             raise ValueError(
                 f"family is {self.family!r}, pretrained {self.pretrained!r}: expected family "
                 "`huggingface` with a `pretrained` model, or neither"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        """An image encoder has weights or gets them; only a Transformer has a second decoder."""
+        if self.image_encoder != "cached" and self.family == "huggingface":
+            raise ValueError(
+                f"`image_encoder: {self.image_encoder}` is for families of our own: that of "
+                f"`pretrained` {self.pretrained} is part of it; leave it `cached`"
+            )
+        if self.image_encoder == "timm" and not (self.timm_checkpoint or self.image_trainable):
+            raise ValueError(
+                f"`image_encoder: timm` ({self.timm_model}) is frozen and has no weights; set "
+                "`timm_checkpoint`, or `image_trainable: true` to train it from scratch"
+            )
+        if self.bicaptioning and self.family != "transformer":
+            raise ValueError(
+                f"`bicaptioning` is for `family: transformer`, came {self.family!r}; turn it off"
             )
         return self
 
@@ -372,6 +410,9 @@ class ScstConfig(SharedBatches):
     steps: int = Field(default=100, ge=1)
     batch_size: int = Field(default=128, ge=1, description="images a step")
     lr: float = Field(default=5e-4, gt=0)
+    image_lr_scale: float = Field(
+        default=0.1, gt=0, description="of `lr`, for an image encoder that learns"
+    )
     warmup_steps: int = Field(default=5, ge=0)
     grad_clip: float = Field(default=1.0, gt=0, description="norm")
     val_every: int = Field(

@@ -1,7 +1,9 @@
 """A tiny drawn world with models trained on it for seconds, made once for all tests."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,12 +16,16 @@ WORDS = ("a", "red", "green", "boat", "cat", "on", "the", "sea", "##s", "dog", "
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Data folder, records, encoder, features and captioner; `new` gives an empty folder."""
+    """Data folder, records, encoder, features and captioner; `new` gives an empty folder.
+
+    `features_with` gives the features with pixels of a size beside them.
+    """
     from finecap.config import ClipConfig, DataConfig, FeaturesConfig, MleConfig
     from finecap.data.records import read_records
     from finecap.data.scenes import draw_world
+    from finecap.data.transforms import pixel_table
     from finecap.log import silent
-    from finecap.models.features import extract
+    from finecap.models.features import PIXELS, extract, open_features
     from finecap.training.clip import train_clip
     from finecap.training.mle import train_mle
 
@@ -51,6 +57,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     clip_metrics = train_clip(folder, records, clip, encoder, silent)
     extract(folder, records, encoder, FeaturesConfig(), features, silent)
     metrics = train_mle(features, records, mle, captioner, silent)
+
+    @cache
+    def features_with(pixel_size: int) -> Path:
+        with_pixels, seen = new(), open_features(features)
+        for file in features.iterdir():
+            shutil.copy(file, with_pixels)
+        kept = [r for image in seen.rows["image"] for r in records if r.image == image]
+        if pixel_size:
+            pixel_table(folder, kept, pixel_size, with_pixels / PIXELS, silent)
+        return with_pixels
+
     return SimpleNamespace(
         folder=folder,
         records=records,
@@ -59,6 +76,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         clip_metrics=clip_metrics,
         encoder=encoder,
         features=features,
+        features_with=features_with,
         mle=captioner,
         mle_metrics=metrics,
         new=new,
@@ -163,6 +181,65 @@ def open_clip_models(
             reference=reference, checkpoint=checkpoint, fields={**fields, **tokenizer}
         )
     return made
+
+
+TOWER = {"image_encoder": "timm", "timm_model": "test_resnet", "image_size": 48}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "transformer": {},
+    "lstm": {"family": "lstm"},
+    "bicaptioning": {"bicaptioning": True, "encoder_layers": 0},
+    "frozen_resnet": {**TOWER, "timm_checkpoint": "test_resnet"},
+    "resnet_from_scratch": {
+        **TOWER,
+        "image_trainable": True,
+        "image_lr_scale": 1.0,
+        "bicaptioning": True,
+        "encoder_layers": 0,
+    },
+    "vit": {
+        **TOWER,
+        "timm_model": "test_vit",
+        "timm_checkpoint": "test_vit",
+        "image_trainable": True,
+        "family": "lstm",
+    },
+    "clip": {"image_encoder": "clip", "image_trainable": True},
+}
+
+
+@pytest.fixture(scope="session")
+def timm_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A timm model's state dict as timm publishes it, classifier included, weights random."""
+    import_module("finecap.models.torchvision_shim")
+    import timm
+    import torch
+    from safetensors.torch import save_file
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+
+    def checkpoint(name: str) -> Path:
+        path = folder / f"{name}.safetensors"
+        if not path.is_file():
+            torch.manual_seed(0)
+            save_file(timm.create_model(name, pretrained=False).state_dict(), path)
+        return path
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session", params=FAMILIES)
+def family(
+    request: pytest.FixtureRequest, tiny: SimpleNamespace, timm_checkpoint: Callable[[str], Path]
+) -> SimpleNamespace:
+    """One family of captioners: its name, settings, and the features it reads in the tiny world."""
+    from finecap.config import MleConfig
+
+    changes = dict(FAMILIES[request.param])
+    if "timm_checkpoint" in changes:
+        changes["timm_checkpoint"] = str(timm_checkpoint(changes["timm_checkpoint"]))
+    config = MleConfig.model_validate({**tiny.mle_config.model_dump(), **changes})
+    size = {"cached": 0, "timm": 48, "clip": 32}[config.image_encoder]
+    return SimpleNamespace(name=request.param, config=config, features=tiny.features_with(size))
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,13 @@ def test_a_file_that_is_not_there_is_refused_by_name(own: Path) -> None:
             r"field mle: .*a batch of 8 cannot be taken in 9 parts .*; raise `batch_size`",
         ),
         ("scst: {clip_s: }", r"field scst\.clip_s: Input should be a valid dictionary"),
+        ("mle: {family: gru}", r"field mle\.family: .*'transformer', 'lstm' or 'huggingface'"),
+        (
+            "mle: {family: huggingface, pretrained: git, image_encoder: clip}",
+            r"field mle: .*`image_encoder: clip` is for families of our own",
+        ),
+        ("mle: {image_encoder: timm}", r"field mle: .*\(resnet50\) is frozen and has no weights"),
+        ("mle: {family: lstm, bicaptioning: true}", r"field mle: .*`bicaptioning` is for `fam"),
         ("scst: [clip_s]", r"field scst: Input should be a valid dictionary"),
     ],
 )
@@ -157,6 +164,12 @@ def test_an_encoder_without_a_source_of_weights_is_refused(
     own.write_text(f"name: own\nbase_clip: {{{fields}}}\n")
     with pytest.raises(ProfileError, match=f"field base_clip: Value error, .*{message}"):
         load_profile(str(own))
+
+
+def test_an_image_encoder_has_weights_or_is_trained_from_scratch(own: Path) -> None:
+    for given in ("timm_checkpoint: r50.safetensors", "image_trainable: true"):
+        own.write_text(f"name: own\nmle: {{image_encoder: timm, {given}}}\n")
+        assert load_profile(str(own)).mle.image_encoder == "timm"
 
 
 def test_a_refusal_says_where_all_fields_are_printed(own: Path) -> None:

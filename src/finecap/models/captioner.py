@@ -7,7 +7,7 @@ an image again. A saved captioner is a folder: `config.json` (its `family` says 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -59,11 +59,13 @@ class Captioner(nn.Module, ABC):
         tokenizer: of its captions.
         max_tokens: T of the longest caption it can say, words and EOS.
         image_size: pixels of the images it reads; None: it reads the encoder's cached grid.
+        bicaptioning: whether maximum likelihood also has it say captions from their end.
     """
 
     tokenizer: Tokenizer
     max_tokens: int
     image_size: int | None = None
+    bicaptioning: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -76,6 +78,15 @@ class Captioner(nn.Module, ABC):
             f"{type(self).__name__} reads grid features, not {tuple(pixels.shape)} pixels; "
             "take them from the encoder it was trained with"
         )
+
+    def learning_parts(self, image_lr_scale: float) -> list[tuple[nn.Module, float]]:
+        """Its modules, each with the scale of its learning rate; `image_lr_scale`: of a tower."""
+        del image_lr_scale
+        return [(self, 1.0)]
+
+    def learnt_statistics(self) -> list[Tensor]:
+        """What learns without gradient: BatchNorm's, of an image tower trained from scratch."""
+        return []
 
     @abstractmethod
     def memory(self, inputs: Tensor) -> Any:
@@ -93,9 +104,25 @@ class Captioner(nn.Module, ABC):
     def teacher_forced(self, memory: Any, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) of the token after each of `input_ids` (B, K, T)."""
 
+    def teacher_forced_backward(self, memory: Any, input_ids: Tensor) -> Tensor:
+        """Logits (B, K, T, V) after each of the reversed captions' `input_ids` (B, K, T)."""
+        del memory
+        raise TypeError(
+            f"{type(self).__name__} says captions forwards only, came {tuple(input_ids.shape)} "
+            "reversed ids; build it with `bicaptioning`"
+        )
+
     @abstractmethod
     def save(self, folder: Path) -> None:
         """Write the model into `folder`."""
+
+
+def never_chosen(tokenizer: Tokenizer) -> Tensor:
+    """What is added to logits (V,): -inf for PAD, BOS and UNK, 0 for all else."""
+    specials = {tokenizer.pad, tokenizer.bos, getattr(tokenizer, "unk", tokenizer.pad)}
+    forbidden = torch.zeros(len(tokenizer))
+    forbidden[list(specials - {tokenizer.eos})] = -torch.inf
+    return forbidden
 
 
 def load_captioner(folder: Path) -> Captioner:
@@ -104,9 +131,18 @@ def load_captioner(folder: Path) -> Captioner:
     Raises:
         ModelFolderError: the folder is missing, incomplete, or of an unknown family.
     """
+    from finecap.models.bicaptioning import BicaptioningTransformer
+    from finecap.models.lstm import LstmCaptioner
+    from finecap.models.pixels import PixelCaptioner
     from finecap.models.transformer import TransformerCaptioner
 
-    families = {"transformer": TransformerCaptioner.load, "huggingface": _load_huggingface}
+    families: dict[str, Callable[[Path], Captioner]] = {
+        "transformer": TransformerCaptioner.load,
+        "bicaptioning_transformer": BicaptioningTransformer.load,
+        "lstm": LstmCaptioner.load,
+        "pixels": PixelCaptioner.load,
+        "huggingface": _load_huggingface,
+    }
     family = read_config(folder, expected={"family"})["family"]
     if family not in families:
         raise ModelFolderError(

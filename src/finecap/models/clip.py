@@ -25,7 +25,7 @@ from finecap.models.text_tokenizers import TextTokenizer, cut, load_text_tokeniz
 
 T = TypeVar("T")
 
-_PIXELS_AT_ONCE = 4 * 224 * 224
+PIXELS_AT_ONCE = 4 * 224 * 224
 """Of a pass without gradient on a CPU: its activations then stay in the processor's cache
 (MobileNetV2 at 224 px, per image: 64 at once 34 ms, 4 at once 13 ms)."""
 
@@ -105,7 +105,7 @@ class ClipEncoder(nn.Module):
     @property
     def images_at_once(self) -> int:
         """How many images a CPU takes fastest in a pass without gradient."""
-        return max(1, _PIXELS_AT_ONCE // self.config.image_size**2)
+        return max(1, PIXELS_AT_ONCE // self.config.image_size**2)
 
     def image_forward(self, pixel_values: Tensor) -> towers.ImageOutput:
         """Grid (B, P, C) and unit-length features (B, D) of one pass."""

@@ -16,6 +16,7 @@ import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ign
 from open_clip.model import CustomTextCLIP
 from open_clip.modified_resnet import Bottleneck
 from open_clip.transformer import text_global_pool
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from finecap.config import ClipConfig
@@ -88,20 +89,30 @@ def _vision(config: ClipConfig) -> Any:
 
 
 def load_trunk(model: nn.Module, checkpoint: Path) -> None:
-    """Load a timm state dict into the model's image trunk; its classifier is left out.
+    """Load a timm state dict into the model's image trunk; see `load_timm`."""
+    load_timm(cast(Any, model).visual.trunk, checkpoint)
+
+
+def load_timm(trunk: nn.Module, checkpoint: Path) -> None:
+    """Load a timm state dict into a timm model without classifier; the file's is left out.
 
     Raises:
-        ModelFolderError: the file is missing, or its names do not fit the trunk.
+        ModelFolderError: the file is missing or foreign, or its names do not fit the trunk.
     """
     if not checkpoint.is_file():
         raise ModelFolderError(
             f"image tower checkpoint {checkpoint} does not exist; set `timm_checkpoint` to a "
             "safetensors file of the model (random weights are never used in its place)"
         )
-    tensors = {k: v for k, v in load_file(checkpoint).items() if not k.startswith("classifier.")}
-    trunk = cast(nn.Module, cast(Any, model).visual.trunk)
+    named = cast(Any, trunk).pretrained_cfg["classifier"] or ()  # `fc`, `head`; of DeiT two
+    classifier = tuple(f"{name}." for name in ((named,) if isinstance(named, str) else named))
     try:
-        trunk.load_state_dict(tensors)
+        tensors = load_file(checkpoint)
+        trunk.load_state_dict({k: v for k, v in tensors.items() if not k.startswith(classifier)})
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(
+            f"checkpoint {checkpoint} is no safetensors file: {error}"
+        ) from error
     except RuntimeError as error:
         raise ModelFolderError(
             f"checkpoint {checkpoint} does not fit the trunk: {error}"
@@ -128,8 +139,7 @@ def image_forward(model: nn.Module, pixel_values: Tensor) -> ImageOutput:
     """
     visual = cast(Any, model).visual
     if hasattr(visual, "attnpool"):
-        x = visual.layer3(visual.layer2(visual.layer1(visual.stem(pixel_values))))
-        x = visual.layer4(x)
+        x = _stages(visual, pixel_values)
         return ImageOutput(_cells(x), visual.attnpool(x))
     if hasattr(visual, "trunk"):
         x = visual.trunk.forward_features(pixel_values)
@@ -139,13 +149,32 @@ def image_forward(model: nn.Module, pixel_values: Tensor) -> ImageOutput:
     return ImageOutput(output["image_intermediates"][-1], output["image_features"])
 
 
+def grid_forward(model: nn.Module, pixel_values: Tensor) -> Tensor:
+    """The grid (B, P, C) of `image_forward` alone: nothing after it is computed."""
+    visual = cast(Any, model).visual
+    if hasattr(visual, "attnpool"):
+        return _cells(_stages(visual, pixel_values))
+    if hasattr(visual, "trunk"):
+        return _trunk_cells(visual.trunk, visual.trunk.forward_features(pixel_values))
+    output = visual.forward_intermediates(
+        pixel_values, indices=1, intermediates_only=True, output_fmt="NLC"
+    )
+    return output["image_intermediates"][-1]
+
+
 @torch.no_grad()
 def grid_channels(model: nn.Module, image_size: int) -> int:
     """C, the channels of a grid cell."""
     was_training = model.training
-    grid = image_forward(model.eval(), torch.zeros(1, 3, image_size, image_size)).grid
+    grid = grid_forward(model.eval(), torch.zeros(1, 3, image_size, image_size))
     model.train(was_training)
     return grid.shape[-1]
+
+
+def _stages(visual: Any, pixel_values: Tensor) -> Tensor:
+    """All stages of CLIP's own ResNet, (B, 3, H, W) -> (B, C, h, w)."""
+    x = visual.layer3(visual.layer2(visual.layer1(visual.stem(pixel_values))))
+    return visual.layer4(x)
 
 
 def _cells(x: Tensor) -> Tensor:

@@ -5,18 +5,19 @@ sample: K samples of one image are so many query rows of the same attention. Sam
 cached self-attention keys and values; scoring is one teacher-forced pass over all K captions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import ClassVar, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finecap.data.tokenizer import BOS, PAD, UNK, WordTokenizer
+from finecap.data.tokenizer import WordTokenizer
 from finecap.models import folder as model_folder
 from finecap.models.cached_layer import CachedDecoding, CachedLayer
-from finecap.models.captioner import Captioner
+from finecap.models.captioner import Captioner, never_chosen
 from finecap.models.linear import Linear, PackedLinear
 
 
@@ -38,6 +39,7 @@ class ImageMemory:
     """Keys and values of B images for each decoder layer."""
 
     keys_values: list[tuple[Tensor, Tensor]]  # per layer: (B, heads, P, width / heads)
+    encoded: Tensor  # (B, P, width), what they are projections of
 
     def __len__(self) -> int:
         """B."""
@@ -140,8 +142,15 @@ class DecoderLayer(nn.Module):
         return x + self.feed(self.norm_feed(x))
 
 
+def _layers(stack: nn.ModuleList) -> list[DecoderLayer]:
+    """A decoder's layers, typed."""
+    return cast("list[DecoderLayer]", list(stack))
+
+
 class TransformerCaptioner(Captioner):
     """Grid features to words."""
+
+    family: ClassVar[str] = "transformer"
 
     def __init__(self, shape: TransformerShape, tokenizer: WordTokenizer) -> None:
         super().__init__()
@@ -153,23 +162,21 @@ class TransformerCaptioner(Captioner):
         self.memory_norm = nn.LayerNorm(W)
         self.embedding = nn.Embedding(V, W)
         self.positions = nn.Parameter(torch.zeros(shape.max_tokens + 1, W))
-        self.decoder = nn.ModuleList(DecoderLayer(shape) for _ in range(shape.decoder_layers))
+        self.decoder = self._stack()
         self.final_norm = nn.LayerNorm(W)
         self.dropout = nn.Dropout(shape.dropout)
-        forbidden = torch.zeros(V)
-        forbidden[[PAD, BOS, UNK]] = float("-inf")
-        self.register_buffer("forbidden", forbidden, persistent=False)
+        self.register_buffer("forbidden", never_chosen(tokenizer), persistent=False)
         nn.init.normal_(self.embedding.weight, std=W**-0.5)
         nn.init.normal_(self.positions, std=0.02)
 
-    def _layers(self) -> list[DecoderLayer]:
-        """The decoder's layers, typed."""
-        return cast("list[DecoderLayer]", list(self.decoder))
+    def _stack(self) -> nn.ModuleList:
+        """New decoder layers."""
+        return nn.ModuleList(DecoderLayer(self.shape) for _ in range(self.shape.decoder_layers))
 
     def memory(self, inputs: Tensor) -> ImageMemory:
         """Keys and values of grids (B, P, C) for each decoder layer."""
         encoded = self.encode(inputs)
-        return ImageMemory([layer.project_memory(encoded) for layer in self._layers()])
+        return ImageMemory(self._projected(self.decoder, encoded), encoded)
 
     def encode(self, grid: Tensor) -> Tensor:
         """The encoder's view of grids: (B, P, C) -> (B, P, W)."""
@@ -187,7 +194,7 @@ class TransformerCaptioner(Captioner):
         room = self.shape.max_tokens + 1
         layers = [
             CachedLayer(layer, image, rows, room)
-            for layer, image in zip(self._layers(), memory.keys_values, strict=True)
+            for layer, image in zip(_layers(self.decoder), memory.keys_values, strict=True)
         ]
         forbidden = cast(Tensor, self.forbidden)
         to_logits = PackedLinear(self.embedding.weight, forbidden, len(memory) * rows)
@@ -210,26 +217,40 @@ class TransformerCaptioner(Captioner):
 
     def teacher_forced(self, memory: ImageMemory, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) after each token of `input_ids` (B, K, T)."""
-        B, K, T = input_ids.shape
-        x = self.dropout(self.embedding(input_ids.view(B * K, T)) + self.positions[:T])
-        for layer, image in zip(self._layers(), memory.keys_values, strict=True):
+        x = self._through(self.decoder, memory.keys_values, input_ids)
+        return self._logits(self.final_norm(x)).view(*input_ids.shape, -1)
+
+    def _projected(self, stack: nn.ModuleList, encoded: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Image keys and values of each layer of `stack`, of (B, P, W)."""
+        return [layer.project_memory(encoded) for layer in _layers(stack)]
+
+    def _through(
+        self,
+        stack: nn.ModuleList,
+        keys_values: Sequence[tuple[Tensor, Tensor]],
+        input_ids: Tensor,
+    ) -> Tensor:
+        """What a stack of layers makes of captions: (B, K, T) -> (B * K, T, W)."""
+        words = input_ids.flatten(0, 1)
+        x = self.dropout(self.embedding(words) + self.positions[: words.shape[1]])
+        for layer, image in zip(_layers(stack), keys_values, strict=True):
             q, k, v = layer.self_projections(x)
             attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
             x = layer.finish(x, attended, image)
-        return self._logits(x).view(B, K, T, -1)
+        return x
 
     def _logits(self, x: Tensor) -> Tensor:
         """(N, T, W) -> (N, T, V), embedding tied, tokens that may not be chosen at -inf."""
-        return F.linear(self.final_norm(x), self.embedding.weight, cast(Tensor, self.forbidden))
+        return F.linear(x, self.embedding.weight, cast(Tensor, self.forbidden))
 
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""
         model_folder.write_weights(folder, self.state_dict())
         cast(WordTokenizer, self.tokenizer).save(folder / model_folder.VOCABULARY)
-        model_folder.write_config(folder, {"family": "transformer", **vars(self.shape)})
+        model_folder.write_config(folder, {"family": self.family, **vars(self.shape)})
 
     @classmethod
-    def load(cls, folder: Path) -> "TransformerCaptioner":
+    def load(cls, folder: Path) -> Self:
         """The captioner saved in `folder`, in eval mode."""
         names = set(TransformerShape.__dataclass_fields__)
         config = model_folder.read_config(folder, expected=names)

@@ -8,7 +8,7 @@ another (accumulation) or by several processes: the step is that of the whole ba
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +65,13 @@ def parameter_groups(
         },
         {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0, "scale": scale},
     ]
+
+
+def scaled_groups(
+    parts: Iterable[tuple[nn.Module, float]], weight_decay: float
+) -> list[dict[str, Any]]:
+    """The groups of several modules, each with the scale of its learning rate."""
+    return [g for part, scale in parts for g in parameter_groups(part, weight_decay, scale)]
 
 
 class Divisible(Protocol):

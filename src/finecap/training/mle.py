@@ -1,8 +1,12 @@
-"""Maximum likelihood: cross-entropy of the reference captions given the cached grid features."""
+"""Maximum likelihood: cross-entropy of the reference captions given what the captioner sees.
 
-from collections.abc import Sequence
+A captioner of two decoders (`models/bicaptioning.py`) also learns each caption from its end.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +25,7 @@ from finecap.models.features import Features, open_features
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.clip import texts_of
-from finecap.training.loop import Loop, Schedule, parameter_groups
+from finecap.training.loop import Loop, Schedule, scaled_groups
 from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 
@@ -48,6 +52,11 @@ class _Batch:
         """Some of its images."""
         return _Batch(self.positions[rows], self.ids[rows], self.counts[rows])
 
+    def reversed(self, tokenizer: Tokenizer) -> "_Batch":
+        """The same captions from their end."""
+        ids = reversed_captions(self.ids, tokenizer.eos)
+        return _Batch(self.positions, ids, targets_that_count(ids[..., 1:], tokenizer))
+
 
 def train_mle(
     features: Path,
@@ -57,6 +66,7 @@ def train_mle(
     log: Log,
     checkpoints: Path | None = None,
     processes: Processes = ALONE,
+    encoder: Path | None = None,
 ) -> dict[str, float]:
     """Train a captioner on the train images that have features and write it into `destination`.
 
@@ -71,6 +81,7 @@ def train_mle(
         log: progress; each process reports to its own.
         checkpoints: where the run's state is kept, so that it can go on after an end by force.
         processes: those that share each batch, and all looks at val.
+        encoder: folder of the encoder that made the features, for captioners that copy its tower.
 
     Returns:
         The last step's metrics (none of 0 epochs) and `val_cider`.
@@ -81,12 +92,12 @@ def train_mle(
     seen = open_features(features)
     train, val = train_and_val(records, seen)
     texts = [texts_of(r, config.text) for r in train]
-    captioner = build_captioner(config, seen, [t for own in texts for t in own])
+    captioner = build_captioner(config, seen, [t for own in texts for t in own], encoder)
     ids = [captioner.tokenizer.encode_batch(own, config.max_tokens + 1) for own in texts]
     batches = _Batches(captioner.tokenizer, seen.positions([r.image for r in train]), ids, config)
     steps = batches.per_epoch * config.epochs
     schedule = Schedule(config.lr, steps, max(1, round(steps * config.warmup_share)))
-    groups = parameter_groups(captioner, config.weight_decay)
+    groups = scaled_groups(captioner.learning_parts(config.image_lr_scale), config.weight_decay)
     loop = Loop(
         groups,
         schedule,
@@ -100,10 +111,13 @@ def train_mle(
     best = Best(captioner, checkpoints or destination, writes=processes.is_first)
 
     def objective(batch: _Batch) -> tuple[Tensor, dict[str, float]]:
-        inputs, targets = batch.ids[..., :-1], batch.ids[..., 1:]  # (B, R, T)
         memory = captioner.memory(seen.inputs_of(captioner, batch.positions))
-        logits = captioner.teacher_forced(memory, inputs)  # (B, R, T, V)
-        return cross_entropy(logits, targets, batch.counts, config.label_smoothing), {}
+        loss = _loss(captioner.teacher_forced, memory, batch, config)
+        if not captioner.bicaptioning:
+            return loss, {}
+        from_its_end = batch.reversed(captioner.tokenizer)
+        backward = _loss(captioner.teacher_forced_backward, memory, from_its_end, config)
+        return loss + backward, {"backward_loss": backward.item()}  # VirTex, equation 1
 
     def look(epoch: int) -> None:
         limit = config.max_tokens
@@ -119,6 +133,7 @@ def train_mle(
         while loop.step_count < steps:
             captioner.train()
             metrics = loop.step(objective, batches.next())
+            processes.average(captioner.learnt_statistics())
             is_epoch = loop.step_count % batches.per_epoch == 0
             if is_epoch:
                 look(loop.step_count // batches.per_epoch)
@@ -152,6 +167,31 @@ def targets_that_count(targets: Tensor, tokenizer: Tokenizer) -> Tensor:
     unknown = getattr(tokenizer, "unk", None)
     counts = through_eos(targets, tokenizer.eos)
     return counts if unknown is None else counts & (targets != unknown)
+
+
+def reversed_captions(ids: Tensor, eos: int) -> Tensor:
+    """Each caption from its end: BOS w1 .. wn EOS PAD becomes BOS wn .. w1 EOS PAD.
+
+    Args:
+        ids: (..., T + 1), BOS first.
+        eos: the id that ends a caption; one without it is all words.
+
+    Returns:
+        (..., T + 1).
+    """
+    words = through_eos(ids[..., 1:], eos) & (ids[..., 1:] != eos)
+    last = words.sum(-1, keepdim=True)  # n, the place of wn
+    place = torch.arange(ids.shape[-1], device=ids.device).expand_as(ids)
+    is_word = (place >= 1) & (place <= last)
+    return ids.gather(-1, torch.where(is_word, last + 1 - place, place))
+
+
+def _loss(
+    teacher_forced: Callable[[Any, Tensor], Tensor], memory: Any, batch: _Batch, config: MleConfig
+) -> Tensor:
+    """Cross-entropy of a batch's captions in one direction."""
+    logits = teacher_forced(memory, batch.ids[..., :-1])  # (B, R, T, V)
+    return cross_entropy(logits, batch.ids[..., 1:], batch.counts, config.label_smoothing)
 
 
 def cross_entropy(

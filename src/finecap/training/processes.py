@@ -62,6 +62,16 @@ class Processes:
         dist.all_reduce(totals)
         return dict(zip(names, totals.tolist(), strict=True))
 
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its mean over all processes."""
+        if self.count == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        sizes = [tensor.numel() for tensor in tensors]
+        for tensor, mean in zip(tensors, (flat / self.count).split(sizes), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
     def highest(self, number: int) -> int:
         """The highest of all processes' numbers."""
         if self.count == 1:

@@ -34,7 +34,7 @@ from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.encoder_from_reward import EncoderFromReward
-from finecap.training.loop import Loop, Schedule, parameter_groups
+from finecap.training.loop import Loop, Schedule, parameter_groups, scaled_groups
 from finecap.training.mle import train_and_val
 from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
@@ -117,7 +117,8 @@ def train_scst(
     shown = images_of(train, seen), images_of(val, seen)
     rewarding = load_encoder(encoder)
     reward = Reward(config.weights, Ingredients(rewarding, config, seen, *shown))
-    groups, climbing = parameter_groups(policy, weight_decay=0.0), None
+    groups = scaled_groups(policy.learning_parts(config.image_lr_scale), weight_decay=0.0)
+    climbing = None
     if config.encoder_from_reward:
         climbing = EncoderFromReward(rewarding, config.weights)
         groups += parameter_groups(climbing.tower, 0.0, config.encoder_from_reward)

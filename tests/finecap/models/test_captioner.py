@@ -3,10 +3,12 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from finecap.models.captioner import Captioner, load_captioner
+from finecap.data.tokenizer import BOS, EOS, PAD, UNK, WordTokenizer
+from finecap.models.captioner import Captioner, load_captioner, never_chosen
 from finecap.models.decoding import decode
 from finecap.models.folder import ModelFolderError, read_config, write_config
 
@@ -35,6 +37,23 @@ def test_an_unknown_family_is_refused_by_name(tmp_path: Path) -> None:
 def test_an_encoder_is_no_captioner(tiny: SimpleNamespace) -> None:
     with pytest.raises(ModelFolderError, match=r"config\.json: lacks family"):
         load_captioner(tiny.encoder)
+
+
+def test_a_captioner_of_grids_reads_no_pixels(tiny: SimpleNamespace) -> None:
+    with pytest.raises(TypeError, match=r"TransformerCaptioner reads grid features, not \(1, 2"):
+        load_captioner(tiny.mle).pixel_values(np.zeros((1, 2, 2, 3), dtype=np.uint8))
+
+
+def test_a_captioner_learns_as_one_part(tiny: SimpleNamespace) -> None:
+    captioner = load_captioner(tiny.mle)
+    assert captioner.learning_parts(0.1) == [(captioner, 1.0)]
+
+
+def test_a_pad_that_is_the_eos_may_be_chosen() -> None:
+    words = WordTokenizer(["a"])
+    assert never_chosen(words).isneginf().nonzero().flatten().tolist() == [PAD, BOS, UNK]
+    words.pad = EOS
+    assert never_chosen(words).isneginf().nonzero().flatten().tolist() == [BOS, UNK]
 
 
 def test_more_tokens_than_it_was_trained_for_are_refused(tiny: SimpleNamespace) -> None:

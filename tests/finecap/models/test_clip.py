@@ -47,7 +47,7 @@ def test_a_pass_in_parts_equals_a_whole_one(kind: str, monkeypatch: pytest.Monke
     encoder = build(TOWERS[kind])
     pixel_values = torch.stack([encoder.preprocess(image(i)) for i in range(5)])
     whole = encoder.image_forward(pixel_values)  # with gradient: never in parts
-    monkeypatch.setattr(clip, "_PIXELS_AT_ONCE", 2 * encoder.config.image_size**2)
+    monkeypatch.setattr(clip, "PIXELS_AT_ONCE", 2 * encoder.config.image_size**2)
     assert encoder.images_at_once == 2
     with torch.no_grad():
         parts = encoder.image_forward(pixel_values)

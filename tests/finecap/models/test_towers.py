@@ -1,12 +1,13 @@
 """Towers: sizes, normalisation and trunk checkpoints; features themselves: `test_clip`."""
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from finecap.config import ClipConfig
@@ -91,6 +92,33 @@ def test_a_checkpoint_is_loaded_without_its_classifier(
     loaded = cast(Any, timm_model).visual.trunk.state_dict()
     assert set(loaded) == set(tensors) - set(classifier())
     assert all(torch.equal(loaded[name], changed[name]) for name in loaded)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext"])
+def test_a_classifier_is_left_out_whatever_the_architecture_calls_it(
+    timm_checkpoint: Callable[[str], Path], name: str
+) -> None:
+    trunk = timm.create_model(name, pretrained=False, num_classes=0)
+    towers.load_timm(trunk, timm_checkpoint(name))
+    published = load_file(timm_checkpoint(name))
+    assert 0 < len(set(published) - set(trunk.state_dict())) <= 2
+    assert all(torch.equal(t, published[k]) for k, t in trunk.state_dict().items())
+
+
+def test_a_file_that_is_no_safetensors_is_refused(timm_model: nn.Module, tmp_path: Path) -> None:
+    (tmp_path / "trunk.safetensors").write_text("<html>not found</html>")
+    with pytest.raises(ModelFolderError, match=r"trunk\.safetensors is no safetensors file"):
+        towers.load_trunk(timm_model, tmp_path / "trunk.safetensors")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [RESNET, TIMM, ClipConfig(image_tower="vit", image_width=32, image_layers=2, **SMALL)],
+    ids=["resnet", "timm", "vit"],
+)
+def test_the_grid_alone_is_the_grid_of_the_whole_pass(config: ClipConfig) -> None:
+    model, images = towers.build_model(config, 10).eval(), torch.randn(2, 3, 32, 32)
+    assert torch.equal(towers.grid_forward(model, images), towers.image_forward(model, images).grid)
 
 
 def test_a_checkpoint_that_lacks_a_tensor_is_refused(

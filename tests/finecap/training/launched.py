@@ -15,6 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 from finecap.config import MleConfig, ScstConfig
 from finecap.data.records import read_records
 from finecap.models.folder import ModelFolderError
@@ -89,7 +91,7 @@ def play(run: Run, processes: Processes) -> dict[str, Any]:
     return {"metrics": metrics, "steps": steps, "lines": lines, "ended": ended}
 
 
-def _train(run: Run, processes: Processes, log: Any) -> dict[str, float]:
+def _train(run: Run, processes: Processes, log: Any) -> dict[str, Any]:
     records = read_records(Path(run.inputs["records"]))
     folders = {name: Path(folder) for name, folder in run.inputs.items()}
     kept = Path(run.checkpoints.format(rank=processes.rank)) if run.checkpoints else None
@@ -97,6 +99,10 @@ def _train(run: Run, processes: Processes, log: Any) -> dict[str, float]:
     if run.stage == "mle":
         own = (folders["features"], records, MleConfig(**run.config))
         return mle.train_mle(*own, run.model, log, kept, processes)
+    if run.stage == "average":
+        numbers = [torch.tensor([processes.rank, 3.0]), torch.tensor(10.0 * processes.rank)]
+        processes.average(numbers)
+        return {"pair": numbers[0].tolist(), "one": numbers[1].item()}
     inputs = (folders["mle"], folders["features"], records, folders["encoder"])
     return scst.train_scst(*inputs, ScstConfig(**run.config), run.model, log, kept, processes)
 

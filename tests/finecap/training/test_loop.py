@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from finecap.log import silent
 from finecap.training.checkpoint import Checkpoints
-from finecap.training.loop import Loop, Schedule, TrainingDiverged, parameter_groups
+from finecap.training.loop import (
+    Loop,
+    Schedule,
+    TrainingDiverged,
+    parameter_groups,
+    scaled_groups,
+)
 from finecap.training.processes import Processes
 
 NO_CHECKPOINTS = Checkpoints(None, {}, silent)
@@ -44,6 +50,25 @@ def test_frozen_parameters_are_left_out() -> None:
     decayed, spared = parameter_groups(linear, 0.1)
     assert not decayed["params"]
     assert len(spared["params"]) == 1
+
+
+def test_each_part_learns_at_its_scale() -> None:
+    fast, slow = nn.Linear(1, 1), nn.Linear(1, 1)
+    start = [layer.weight.item() for layer in (fast, slow)]
+    groups = scaled_groups([(fast, 1.0), (slow, 0.1)], weight_decay=0.0)
+    loop = Loop(groups, Schedule(0.1, 5, 0, cosine=False), silent, grad_clip=1e9)
+    loop.step(lambda _: (fast.weight.sum() + slow.weight.sum(), {}), None)
+    moved = [s - layer.weight.item() for s, layer in zip(start, (fast, slow), strict=True)]
+    assert moved == pytest.approx([0.1, 0.01], rel=1e-3)
+
+
+def test_a_part_that_is_frozen_takes_no_step() -> None:
+    learning, frozen = nn.Linear(1, 1), nn.Linear(1, 1).requires_grad_(False)
+    before = frozen.weight.item()
+    groups = scaled_groups([(learning, 1.0), (frozen, 1.0)], weight_decay=0.1)
+    loop = Loop(groups, Schedule(0.1, 5, 0, cosine=False), silent)
+    loop.step(lambda _: (frozen(learning(torch.ones(1, 1))).sum(), {}), None)
+    assert frozen.weight.item() == before
 
 
 def descend(steps: int) -> float:

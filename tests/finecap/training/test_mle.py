@@ -16,6 +16,7 @@ from finecap.models.captioner import load_captioner
 from finecap.models.features import open_features
 from finecap.training.mle import (
     cross_entropy,
+    reversed_captions,
     targets_that_count,
     train_and_val,
     train_mle,
@@ -71,6 +72,25 @@ def test_padding_and_unknown_words_do_not_count() -> None:
     loss = cross_entropy(logits, targets, counts)
     log_probs = logits[0].log_softmax(-1)
     torch.testing.assert_close(loss, -(log_probs[0, 5] + log_probs[2, 6] + log_probs[3, EOS]) / 3)
+
+
+def test_captions_are_reversed_between_bos_and_eos() -> None:
+    ids = torch.tensor([
+        [[BOS, 5, 6, 7, EOS, PAD], [BOS, 5, EOS, PAD, PAD, PAD]],
+        [[BOS, EOS, PAD, PAD, PAD, PAD], [BOS, 4, 5, 6, 7, EOS]],
+        [[BOS, 4, 5, 6, 7, 8], [BOS, UNK, 5, EOS, PAD, PAD]],
+    ])  # fmt: skip
+    assert reversed_captions(ids, EOS).tolist() == [
+        [[BOS, 7, 6, 5, EOS, PAD], [BOS, 5, EOS, PAD, PAD, PAD]],
+        [[BOS, EOS, PAD, PAD, PAD, PAD], [BOS, 7, 6, 5, 4, EOS]],
+        [[BOS, 8, 7, 6, 5, 4], [BOS, 5, UNK, EOS, PAD, PAD]],
+    ]
+
+
+def test_a_vocabulary_whose_specials_are_one_token_is_reversed_too() -> None:
+    """GPT-2's: BOS, EOS and PAD are all id 9."""
+    ids = torch.tensor([[9, 5, 6, 9, 9], [9, 5, 6, 7, 9]])
+    assert reversed_captions(ids, 9).tolist() == [[9, 6, 5, 9, 9], [9, 7, 6, 5, 9]]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])

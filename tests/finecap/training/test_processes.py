@@ -44,6 +44,7 @@ class World:
             self.run("dropout-resumed", mle, ended),
             self.run("apart-ended", mle, apart, signal=(0, 1, signal.SIGTERM)),
             self.run("apart", mle, apart),
+            Run("average", "average", {}, self.inputs, str(out)),
         ]
         self.killed = self.run(KILLED, SCST, kept, signal=(1, 6, signal.SIGKILL))
         self.resumed = self.run(RESUMED, SCST, kept)
@@ -87,6 +88,16 @@ def test_alone_nothing_is_shared() -> None:
         assert processes.map(lambda part: [2 * i for i in part], range(3)) == [0, 2, 4]
         assert processes.add({"loss": 1.0}) == {"loss": 1.0}
         assert processes.highest(3) == 3
+        alone = torch.ones(2)
+        processes.average([alone])
+        assert alone.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.slow
+def test_an_average_is_that_of_all_processes(world: World) -> None:
+    for rank in (0, 1):
+        found = world.by_name["average"].report(rank)["metrics"]
+        assert found == {"pair": [0.5, 3.0], "one": 5.0}
 
 
 @pytest.mark.slow
