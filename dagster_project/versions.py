@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = "finecap"
-NOT_CODE = frozenset({"finecap.config", "finecap.log"})
+NOT_CODE = ("finecap.config", "finecap.log")
+"""Settings enter a data version by value."""
 _CHUNK = 1 << 20  # bytes
 _IMPORT = re.compile(
     rf"^[ \t]*(?:from|import)[ \t]+({PACKAGE}[\w.]*)(?:[ \t]+import[ \t]+(\([^)]*\)|[^\n]*))?", re.M
@@ -65,7 +66,12 @@ def closure(modules: Sequence[str]) -> set[str]:
             package = module.rpartition(".")[0]  # importing a module runs its package first
             is_run = bool(package) and module_file(package).is_file()
             waiting += [*_imports(module), *([package] if is_run else [])]
-    return found - NOT_CODE
+    return {module for module in found if not is_left_out(module)}
+
+
+def is_left_out(module: str) -> bool:
+    """Whether a change of the module changes no result."""
+    return any(module == own or module.startswith(f"{own}.") for own in NOT_CODE)
 
 
 def module_file(module: str) -> Path:

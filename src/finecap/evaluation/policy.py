@@ -1,6 +1,6 @@
 """The promotion policy as a file of its own: which metric must rise, and what must not break.
 
-Kept apart from `config.py` because it is no stage's setting: it outlives profiles, is reviewed by
+Kept apart from `config` because it is no stage's setting: it outlives profiles, is reviewed by
 those who answer for the live model, and lies beside the registry's documentation.
 """
 

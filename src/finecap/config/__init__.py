@@ -1,0 +1,52 @@
+"""Every knob of every stage, once: one flat frozen pydantic model per stage.
+
+A profile (YAML under `profiles/`, or a file of the user's own) gives values for all stages; what it
+leaves out keeps the default written here. Stages receive their model whole. What is not here:
+paths of artifacts (orchestration hands them over) and promotion policy (`mlflow/registry.toml`).
+"""
+
+from finecap.config.captioners import FeaturesConfig, MleConfig, ScstConfig, SharedBatches
+from finecap.config.data import (
+    AttributeNegativesConfig,
+    DataConfig,
+    GrammarNegativesConfig,
+    SpoiltNegativesConfig,
+    ValidationConfig,
+)
+from finecap.config.encoders import ClipConfig, ClipRewardConfig
+from finecap.config.profile import (
+    OPTIONAL_REWARDS,
+    REWARDS,
+    Profile,
+    ProfileError,
+    load_profile,
+    merged,
+    profile_names,
+)
+from finecap.config.stage import Stage
+from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig
+
+__all__ = [
+    "OPTIONAL_REWARDS",
+    "REWARDS",
+    "AttributeNegativesConfig",
+    "CaptionsConfig",
+    "ClipConfig",
+    "ClipRewardConfig",
+    "DataConfig",
+    "EvaluationConfig",
+    "FeaturesConfig",
+    "GrammarNegativesConfig",
+    "IndexConfig",
+    "MleConfig",
+    "Profile",
+    "ProfileError",
+    "ScstConfig",
+    "SharedBatches",
+    "SpoiltNegativesConfig",
+    "Stage",
+    "ValidationConfig",
+    "load_profile",
+    "merged",
+    "profile_names",
+]

@@ -1,0 +1,71 @@
+"""Settings of the data, its validation, and the negatives made of its captions."""
+
+from pydantic import Field
+
+from finecap.config.stage import Stage
+
+
+class DataConfig(Stage):
+    """Where the data set lies and, for the drawn world, how much of it there is."""
+
+    folder: str = Field(default="data", description="holds captions.jsonl and images/")
+    pointer: str = Field(
+        default="data.dvc", description="the DVC file that names the folder's version"
+    )
+    drawn: bool = Field(
+        default=True, description="draw the default world when the folder is missing"
+    )
+    seed: int = Field(default=0, ge=0, description="of the drawn world")
+    clip_images: int = Field(default=10_000, ge=0, description="train images of part `clip`")
+    judge_images: int = Field(default=8_000, ge=0, description="train images of part `judge`")
+    captioner_images: int = Field(
+        default=4_000, ge=0, description="train images of part `captioner`"
+    )
+    val_images: int = Field(default=500, ge=1)
+    test_images: int = Field(default=1_000, ge=1)
+
+
+class ValidationConfig(Stage):
+    """Bounds of the Great Expectations suite; rows outside them are quarantined."""
+
+    min_captions: int = Field(default=1, ge=1, description="per image")
+    max_caption_words: int = Field(default=60, ge=1)
+    min_side: int = Field(default=32, ge=1, description="pixels")
+    max_side: int = Field(default=8192, ge=1, description="pixels")
+    max_quarantined_share: float = Field(
+        default=0.01, ge=0, le=1, description="above it the run stops"
+    )
+
+
+class GrammarNegativesConfig(Stage):
+    """Corruptions of correct captions (design: repeat, remove, insert, swap, shuffle, cut off)."""
+
+    seed: int = Field(default=0, ge=0)
+    per_caption: int = Field(default=4, ge=1, description="corruptions drawn for each caption")
+    max_captions: int = Field(
+        default=60_000, ge=1, description="captions corrupted, in seeded order"
+    )
+
+
+class AttributeNegativesConfig(Stage):
+    """Captions with the words of one attribute removed, or swapped for another value."""
+
+    seed: int = Field(default=0, ge=0)
+    attributes: list[str] = Field(default=["colour", "background", "size", "relation"])
+    lexicon_folder: str | None = Field(
+        default=None, description="own lexicons, added to the built-in ones"
+    )
+
+
+class SpoiltNegativesConfig(Stage):
+    """Captions that a bare CLIP reward has spoilt, as negatives of the grammar head."""
+
+    max_images: int = Field(default=4_000, ge=1, description="train images, in seeded order")
+    samples_per_image: int = Field(
+        default=4, ge=0, description="captions drawn of each, beside its greedy one"
+    )
+    temperature: float = Field(default=1.0, gt=0)
+    max_tokens: int = Field(default=28, ge=2, description="words and EOS")
+    batch_size: int = Field(default=256, ge=1, description="images decoded at a time")
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=0, ge=0)
