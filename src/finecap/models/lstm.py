@@ -7,7 +7,9 @@ looks and speaks; here the first looks and the second speaks.
 Built for self-critical training like the Transformer: attention keys and the mean cell's part of
 the gates are computed once per image, K samples of one image are query rows of one attention, and
 what depends on the words alone (their part of the gates, the output layer) is computed for all T
-tokens at once where they are known.
+tokens at once where they are known. A self-critical step without its reward (width 512, 9,488
+words, 49 cells, 10 images, 5 captions of 20 tokens, one core) takes 2.1 s, of a Transformer of 6
+and 6 layers 4.1 s.
 
 Deviations: cells are normalised and projected to the width (rectified); h^2 is normalised before
 the output layer, without which 60 steps hardly learn the order of words (tiny drawn world, width
