@@ -35,6 +35,7 @@ from finecap.log import Log
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.decoding import caption_inputs
+from finecap.models.device import best_device
 from finecap.models.features import Features, open_features
 from finecap.models.folder import WEIGHTS
 
@@ -104,15 +105,16 @@ def evaluate(
     """
     if config.threads:
         torch.set_num_threads(config.threads)
+    device = best_device()
     bench = Bench(
-        load_captioner(captioner),
+        load_captioner(captioner).to(device),
         open_features(features),
         folder,
-        load_encoder(clip),
-        load_encoder(judge),
+        load_encoder(clip).to(device),
+        load_encoder(judge).to(device),
         _digest_models(judge, grammar_head, config),
         judge_cache,
-        load_encoder(grammar_head) if grammar_head else None,
+        load_encoder(grammar_head).to(device) if grammar_head else None,
         config,
     )
     _check_encoder(bench, features, clip)

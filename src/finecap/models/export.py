@@ -17,6 +17,7 @@ from finecap.data.transforms import ImageSource, load_image, to_pixels
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.captions import Beams, Draws, best_captions, drawn_captions
 from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.device import best_device
 
 CAPTIONER, ENCODER = "captioner", "encoder"
 
@@ -91,4 +92,6 @@ def load_pair(folder: Path) -> CaptioningModel:
     Raises:
         ModelFolderError: one of the two is missing or incomplete.
     """
-    return CaptioningModel(load_captioner(folder / CAPTIONER), load_encoder(folder / ENCODER))
+    device = best_device()
+    captioner, encoder = load_captioner(folder / CAPTIONER), load_encoder(folder / ENCODER)
+    return CaptioningModel(captioner.to(device), encoder.to(device))

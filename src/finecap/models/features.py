@@ -19,6 +19,7 @@ from finecap.data.transforms import pixel_table
 from finecap.log import Log
 from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.device import best_device
 from finecap.models.folder import ModelFolderError
 
 PIXELS = "image_pixels.npy"
@@ -112,7 +113,7 @@ def extract(
     """
     kept = [r for r in records if r.split != "train" or config.part in {"", r.part}]
     pixels_file = destination / "pixels.npy"
-    model = load_encoder(encoder)
+    model = load_encoder(encoder).to(best_device())
     size = model.config.image_size
     pixels = pixel_table(folder, kept, size, pixels_file, log, model.resizing)
     _write(model, pixels, config.batch_size, destination, log)

@@ -166,7 +166,8 @@ def grid_forward(model: nn.Module, pixel_values: Tensor) -> Tensor:
 def grid_channels(model: nn.Module, image_size: int) -> int:
     """C, the channels of a grid cell."""
     was_training = model.training
-    grid = grid_forward(model.eval(), torch.zeros(1, 3, image_size, image_size))
+    blank = torch.zeros(1, 3, image_size, image_size, device=next(model.parameters()).device)
+    grid = grid_forward(model.eval(), blank)
     model.train(was_training)
     return grid.shape[-1]
 

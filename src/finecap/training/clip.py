@@ -24,6 +24,7 @@ from finecap.losses import contrastive_loss, sigmoid_loss, word_loss
 from finecap.metrics.retrieval import ranks, recall_at_k
 from finecap.models import towers
 from finecap.models.clip import ClipEncoder
+from finecap.models.device import best_device
 from finecap.models.pretrained import load_pretrained
 from finecap.training.batches import SeededRows
 from finecap.training.checkpoint import Checkpoints
@@ -100,7 +101,7 @@ def train_clip(
     torch.manual_seed(config.seed)
     train = [r for r in records if r.split == "train" and config.part in {"", r.part}]
     val = [r for r in records if r.split == "val"]
-    encoder = _start(train, config, log)
+    encoder = _start(train, config, log).to(best_device())
     seen = [*train, *val] if config.epochs else val
     size, path = encoder.config.image_size, destination / "pixels.npy"
     pixels = pixel_table(folder, seen, size, path, log, encoder.resizing)
@@ -269,7 +270,7 @@ def _val_recall(
     text_features = encoder.encode_texts([texts_of(r, source, references)[0] for r in val])
     rows = np.arange(first, first + len(val))
     parts = [images.forward(rows[i : i + 256]).features for i in range(0, len(rows), 256)]
-    return float(recall_at_k(ranks(text_features, torch.cat(parts)), 1).mean())
+    return float(recall_at_k(ranks(text_features, torch.cat(parts).cpu()), 1).mean())
 
 
 def _remove_pixels(destination: Path) -> None:

@@ -34,6 +34,7 @@ from finecap.data.transforms import pixel_table
 from finecap.log import Log
 from finecap.losses import own_negative_loss
 from finecap.models.clip import ClipEncoder, load_encoder
+from finecap.models.device import best_device
 from finecap.training.batches import SeededDraws
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.clip import in_parts, matching_loss, texts_of
@@ -128,7 +129,7 @@ def _with_head(encoder: ClipEncoder, config: ClipRewardConfig) -> ClipEncoder:
     encoder.head = encoder.grammar_tower = None
     if config.grammar_loss != "contrastive":
         encoder.add_head(config.hidden, config.grammar_tower)
-    return encoder
+    return encoder.to(best_device())
 
 
 def _has_columns(config: ClipRewardConfig) -> bool:
@@ -186,7 +187,7 @@ def _objective(
 @torch.no_grad()
 def _preference(encoder: ClipEncoder, vectors: Tensor, pairs: pd.DataFrame) -> float:
     """Share of the pairs where the image prefers the caption to what was made of it."""
-    images = vectors[pairs["row"].to_numpy(copy=True)]
+    images = vectors[pairs["row"].to_numpy(copy=True)].cpu()
     caption, negative = (encoder.encode_texts(list(pairs[c])) for c in ("caption", "negative"))
     return float(((images * (caption - negative)).sum(-1) > 0).float().mean())
 

@@ -20,6 +20,7 @@ from finecap.losses import through_eos
 from finecap.metrics.cider import CiderD
 from finecap.models.captioner import Captioner, Tokenizer
 from finecap.models.decoding import caption_inputs
+from finecap.models.device import best_device
 from finecap.models.families import build_captioner
 from finecap.models.features import Features, open_features
 from finecap.training.batches import SeededRows
@@ -51,6 +52,10 @@ class _Batch:
     def part(self, rows: slice) -> "_Batch":
         """Some of its images."""
         return _Batch(self.positions[rows], self.ids[rows], self.counts[rows])
+
+    def to(self, device: torch.device) -> "_Batch":
+        """The same where the captioner computes."""
+        return _Batch(self.positions, self.ids.to(device), self.counts.to(device))
 
     def reversed(self, tokenizer: Tokenizer) -> "_Batch":
         """The same captions from their end."""
@@ -93,6 +98,7 @@ def train_mle(
     train, val = train_and_val(records, seen)
     texts = [texts_of(r, config.text) for r in train]
     captioner = build_captioner(config, seen, [t for own in texts for t in own], encoder)
+    captioner = captioner.to(best_device())
     ids = [captioner.tokenizer.encode_batch(own, config.max_tokens + 1) for own in texts]
     batches = _Batches(captioner.tokenizer, seen.positions([r.image for r in train]), ids, config)
     steps = batches.per_epoch * config.epochs
@@ -132,7 +138,7 @@ def train_mle(
             look(0)
         while loop.step_count < steps:
             captioner.train()
-            metrics = loop.step(objective, batches.next())
+            metrics = loop.step(objective, batches.next().to(captioner.device))
             processes.average(captioner.learnt_statistics())
             is_epoch = loop.step_count % batches.per_epoch == 0
             if is_epoch:

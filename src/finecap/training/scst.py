@@ -29,6 +29,7 @@ from finecap.losses import (
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import load_encoder
 from finecap.models.decoding import decode, to_captions
+from finecap.models.device import best_device
 from finecap.models.features import Features, open_features
 from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training.batches import SeededRows
@@ -112,10 +113,11 @@ def train_scst(
     torch.manual_seed(config.seed)
     seen = open_features(features)
     train, val = train_and_val(records, seen)
-    policy = load_captioner(mle)
-    reference = load_captioner(mle) if config.kl_weight else None
+    device = best_device()
+    policy = load_captioner(mle).to(device)
+    reference = load_captioner(mle).to(device) if config.kl_weight else None
     shown = images_of(train, seen), images_of(val, seen)
-    rewarding = load_encoder(encoder)
+    rewarding = load_encoder(encoder).to(device)
     reward = Reward(config.weights, Ingredients(rewarding, config, seen, *shown))
     groups = scaled_groups(policy.learning_parts(config.image_lr_scale), weight_decay=0.0)
     climbing = None
@@ -138,7 +140,8 @@ def train_scst(
     best = Best(policy, checkpoints or destination, writes=processes.is_first)
     judged = reward
     if climbing is not None:  # a look later in the run is by the same encoder as one before
-        judged = Reward(config.weights, Ingredients(load_encoder(encoder), config, seen, *shown))
+        first = load_encoder(encoder).to(device)
+        judged = Reward(config.weights, Ingredients(first, config, seen, *shown))
     look = ValReward(policy, judged, seen, val, config, log, processes)
 
     metrics: dict[str, float] = {}

@@ -26,6 +26,7 @@ from finecap.data.records import Record
 from finecap.log import Log
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.decoding import decode, to_captions
+from finecap.models.device import best_device
 from finecap.models.features import Features, open_features
 from finecap.negatives.corpus import Corpus, read_corpus
 from finecap.negatives.grammar import COLUMNS
@@ -59,7 +60,7 @@ def harvest(
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    seen, model = open_features(features), load_captioner(captioner)
+    seen, model = open_features(features), load_captioner(captioner).to(best_device())
     chosen = _chosen(records, seen, config)
     corpus, generator = _corpus_of(records), np.random.default_rng(config.seed)
     found: dict[str, tuple[str, str, str]] = {}

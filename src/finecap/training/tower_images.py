@@ -76,14 +76,18 @@ class TowerImages:
 class NamedWords(nn.Module):
     """Predicts the words of an image's texts from the mean of its grid; gone after training."""
 
+    targets: Tensor
+
     def __init__(self, encoder: ClipEncoder, texts: Sequence[str]) -> None:
         """Made for `texts`, one of each image: all that is said of it."""
         super().__init__()
         tokenizer = encoder.tokenizer
         ids = torch.from_numpy(tokenizer.encode_batch(texts, _MAX_TARGET_TOKENS))
-        self.targets = word_targets(ids, len(tokenizer), UNK + 1)  # (N, V)
+        targets = word_targets(ids, len(tokenizer), UNK + 1)  # (N, V)
         C = towers.grid_channels(encoder.model, encoder.config.image_size)
         self.norm, self.project = nn.LayerNorm(C), nn.Linear(C, len(tokenizer))
+        self.register_buffer("targets", targets, persistent=False)
+        self.to(encoder.device)
 
     def forward(self, grid: Tensor) -> Tensor:
         """Logits of the words: (B, P, C) -> (B, V)."""
