@@ -41,7 +41,7 @@ def build_defs(
         assets=assets,
         asset_checks=checks.checks(profile),
         jobs=[jobs.retrain(), jobs.study(), jobs.reindex()],
-        schedules=[automation.weekly_retrain(jobs.made_by_run(assets))],
+        schedules=[automation.weekly_retrain(jobs.selected(assets, jobs.everything()))],
         sensors=[automation.new_data(profile, home.root)],
         resources={**resources(profile, home), **(resource_overrides or {})},
         executor=executor(),

@@ -23,9 +23,16 @@ def everything() -> dg.AssetSelection:
     return PUBLISHED.upstream()
 
 
-def made_by_run(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """Those of `assets` that a run of the whole pipeline makes."""
-    keys = everything().resolve(assets)
+def studied() -> dg.AssetSelection:
+    """What is trained and scored, the variants trained only by hand included."""
+    return dg.AssetSelection.all() - PUBLISHED
+
+
+def selected(
+    assets: Sequence[dg.AssetsDefinition], selection: dg.AssetSelection
+) -> list[dg.AssetsDefinition]:
+    """Those of `assets` that are in the selection."""
+    keys = selection.resolve(assets)
     return [asset for asset in assets if asset.key in keys]
 
 
@@ -42,7 +49,7 @@ def study() -> "UnresolvedAssetJobDefinition":
     """Data to scores, for several seeds: no alias moves, nothing is published or indexed."""
     return dg.define_asset_job(
         STUDY,
-        selection=everything() - PUBLISHED,
+        selection=studied(),
         description="Train and evaluate every variant; nothing goes live.",
     )
 

@@ -95,10 +95,10 @@ def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, force: bool) ->
     """Run the job; its id and whether all steps succeeded."""
     config: dict[str, object] = {"loggers": {"progress": {}}}
     if force:
-        from dagster_project.jobs import made_by_run
+        from dagster_project.jobs import everything, selected
 
         assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
-        nodes = [asset.node_def.name for asset in made_by_run(assets)]
+        nodes = [asset.node_def.name for asset in selected(assets, everything())]
         config["ops"] = {name: {"config": {"force": True}} for name in nodes}
     from dagster_project.definitions import retrain_job
 

@@ -1,9 +1,10 @@
 """`python -m dagster_project.study --seeds 0,1,2`: the chain once per seed, and its spread.
 
 Every stage that draws at random gets the profile's seed plus the study's; the data set and the
-bootstrap keep theirs, so that rows differ by training alone. Nothing goes live: no alias, no
-leaderboard, no index. Resumable, because a stage whose data version exists is not run again. Seeds
-run from the last to the first, so that the graph ends where a plain run of the profile left it.
+bootstrap keep theirs, so that rows differ by training alone. Variants that a run leaves out are
+compared too. Nothing goes live: no alias, no leaderboard, no index. Resumable: a stage whose data
+version exists is not run again. Seeds run from the last to the first, so that the graph ends where
+a plain run of the profile left it.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 from rich.console import Console
@@ -24,6 +26,8 @@ from dagster_project.resources import materialized_version
 from dagster_project.run import prepare, say, use_profile
 from dagster_project.study_table import results
 from finecap.config import Profile
+from finecap.evaluation import plot
+from finecap.evaluation.results import Measured, Metric, write_bytes
 
 README_PROFILE = "scenes"
 """The profile whose study the README shows."""
@@ -51,11 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     md5 = pointer_md5(home.root / profile.data.pointer) or ""
     content = summary(profile, md5, {seed: scores[seed] for seed in seeds})
     home.reports.mkdir(parents=True, exist_ok=True)
-    partial = home.reports / "study.json.partial"
-    partial.write_text(json.dumps(content, indent=1) + "\n")
-    partial.replace(home.reports / "study.json")
+    write_bytes(home.reports / "study.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_bytes(home.reports / "study.png", picture(content))
     table = results(content, profile.data.test_images)
-    say(f"{table}\n\n{len(seeds)} seeds: {home.reports / 'study.json'}")
+    say(f"{table}\n\n{len(seeds)} seeds: {home.reports / 'study.json'}, and its plot beside it")
     if profile.name == README_PROFILE:
         write_block("results", table)
         say(f"the results in {README.name} are written anew")
@@ -95,6 +98,25 @@ def summary(
     return {"profile": profile.name, "data_md5": md5, "seeds": seeds, "variants": table}
 
 
+def picture(study: Mapping[str, Any]) -> bytes:
+    """PNG of detail against fluency, a point per variant: its mean, with bars over all seeds."""
+    seeds = study["seeds"]
+    points: dict[str, dict[str, Metric]] = {
+        variant: {
+            name: Measured(
+                value=spread["mean"],
+                ci_low=min(spread["values"]),
+                ci_high=max(spread["values"]),
+                n=len(seeds),
+            )
+            for name, spread in row.items()
+        }
+        for variant, row in study["variants"].items()
+    }
+    title = f"Detail against fluency, {study['profile']}, test split, bars over {len(seeds)} seeds"
+    return plot.draw(points, title)
+
+
 def _spread(values: Sequence[float]) -> dict[str, object]:
     """Mean and sample standard deviation, which one value does not have."""
     sd = statistics.stdev(values) if len(values) > 1 else None
@@ -104,10 +126,10 @@ def _spread(values: Sequence[float]) -> dict[str, object]:
 def _execute(instance: dg.DagsterInstance, seed: int) -> str | None:
     """Run the chain with that seed; its run id, None when it failed."""
     from dagster_project.definitions import defs, study_job
-    from dagster_project.jobs import made_by_run
+    from dagster_project.jobs import selected, studied
 
     assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
-    config = {"loggers": {"progress": {}}, "ops": seeded(made_by_run(assets), seed)}
+    config = {"loggers": {"progress": {}}, "ops": seeded(selected(assets, studied()), seed)}
     job = dg.reconstructable(study_job)
     with dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome:
         return outcome.run_id if outcome.success else None
@@ -118,12 +140,10 @@ def _scores(
 ) -> dict[str, Mapping[str, float]]:
     """Each variant's metrics in that run."""
     from dagster_project.definitions import defs
-    from dagster_project.jobs import everything
+    from dagster_project.jobs import studied
 
     store = ArtifactStore(home.artifacts)
-    keys = [
-        k for k in everything().resolve(defs.resolve_asset_graph()) if k.path[0] == "evaluation"
-    ]
+    keys = [k for k in studied().resolve(defs.resolve_asset_graph()) if k.path[0] == "evaluation"]
     return {
         key.path[1]: store.get(
             "/".join(key.path), materialized_version(instance, key, run_id) or ""

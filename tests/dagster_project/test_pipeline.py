@@ -13,7 +13,7 @@ from dagster_project.artifacts import ArtifactStore
 from dagster_project.champion import CAPTIONER
 from dagster_project.definitions import build_defs
 from dagster_project.home import Home
-from dagster_project.jobs import made_by_run
+from dagster_project.jobs import everything, selected
 from dagster_project.plan import is_up_to_date
 from dagster_project.promotion import CHAMPION, Registry
 from dagster_project.tracking import Tracker
@@ -66,7 +66,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Pip
 
 def test_first_run_makes_everything(pipeline: Pipeline):
     assets = [a for a in pipeline.defs.assets if isinstance(a, dg.AssetsDefinition)]
-    made = {"/".join(key.path) for asset in made_by_run(assets) for key in asset.keys}
+    made = {"/".join(key.path) for asset in selected(assets, everything()) for key in asset.keys}
     assert set(pipeline.first) == made
     assert set(pipeline.first.values()) == {"made"}
 

@@ -1,9 +1,12 @@
 """The study's seeds and its table."""
 
+import io
+
 import pytest
+from PIL import Image
 
 from dagster_project.definitions import all_assets
-from dagster_project.study import seeded, summary
+from dagster_project.study import picture, seeded, summary
 from finecap.config import load_profile
 
 
@@ -26,3 +29,13 @@ def test_summary_gives_mean_and_spread_of_test_metrics():
 def test_one_seed_has_no_spread():
     content = summary(load_profile("smoke"), "md5", {0: {"mle": {"test/cider": 1.0}}})
     assert content["variants"]["mle"]["cider"]["sd"] is None
+
+
+def test_the_picture_shows_every_variant_and_the_seeds_around_it():
+    metrics = {"test/judge_t2i_r1": 0.5, "test/grammatical_rate": 0.9}
+    other = {name: value + 0.05 for name, value in metrics.items()}
+    scores = {0: {"mle": metrics, "cider": other}, 1: {"mle": other, "cider": other}}
+    profile = load_profile("smoke")
+    drawn = picture(summary(profile, "md5", scores))
+    assert Image.open(io.BytesIO(drawn)).size[0] > 600
+    assert drawn != picture(summary(profile, "md5", {0: scores[0]}))

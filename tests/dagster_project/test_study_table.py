@@ -2,7 +2,7 @@
 
 import re
 
-from dagster_project.assets.evaluation import default_variants
+from dagster_project.assets.evaluation import captioner_keys
 from dagster_project.docs import README
 from dagster_project.study import README_PROFILE
 from dagster_project.study_table import COLUMNS, results
@@ -46,7 +46,7 @@ def test_the_readme_shows_every_variant_in_the_tables_form():
     head, *rows = [line for line in block.splitlines() if line.startswith("| ")]
     named = [cell.strip(" ↓") for cell in head.strip("| ").split("|")]
     assert named == ["variant", *map(label, COLUMNS)]
-    variants = set(default_variants(load_profile(README_PROFILE)))
+    variants = set(captioner_keys(load_profile(README_PROFILE)))
     assert {row.split("`")[1] for row in rows[1:]} == variants
     cell = re.compile(r"\d\.\d{3}(?: ± \d\.\d{3})?")
     assert all(
