@@ -252,8 +252,9 @@ def weights_of() -> Callable[[Path], bytes]:
 def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Folders of tiny random models, as transformers' `save_pretrained` leaves them.
 
-    Of a kind: `git`, `blip`, or a ViT with a decoder that is `bert`, `roberta` or `gpt2`. Each has
-    a vocabulary of words, but GPT-2 one of bytes and a single special, its start, end and padding.
+    Of a kind: `git`, `blip`, or a ViT with a decoder that is `bert`, `roberta`, `gpt2`, `bart`,
+    `mbart` or `trocr`. Each has a vocabulary of words, but GPT-2 one of bytes and a single special,
+    its start, end and padding; BART and TrOCR start with their end.
     """
     folders: dict[object, Path] = {}
 
@@ -336,11 +337,30 @@ def _model(kind: str, n_words: int) -> Any:
         return hf.BlipForConditionalGeneration(
             hf.BlipConfig(vision_config=image, text_config=text | own, tie_word_embeddings=True)
         )
-    kinds = {"bert": hf.BertConfig, "roberta": hf.RobertaConfig, "gpt2": hf.GPT2Config}
-    start, end = (0, 0) if kind == "gpt2" else (2, 3)
+    start, end = {"gpt2": (0, 0), "bart": (3, 3), "trocr": (3, 3)}.get(kind, (2, 3))
     ends = {"bos_token_id": start, "eos_token_id": end, "pad_token_id": 0}
-    decoder = kinds[kind](**text, **ends, is_decoder=True, add_cross_attention=True)
+    decoder = _decoder_config(kind, text | ends)
     encoder = hf.ViTConfig(**image)
     config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
     config.decoder_start_token_id, config.eos_token_id, config.pad_token_id = start, end, 0
     return hf.VisionEncoderDecoderModel(config)
+
+
+def _decoder_config(kind: str, settings: dict[str, Any]) -> Any:
+    """The config of a decoder that attends to images; BART's kind has names of its own."""
+    import transformers as hf
+
+    kinds = {"bert": hf.BertConfig, "roberta": hf.RobertaConfig, "gpt2": hf.GPT2Config}
+    if kind in kinds:
+        return kinds[kind](**settings, is_decoder=True, add_cross_attention=True)
+    kinds = {"bart": hf.BartConfig, "mbart": hf.MBartConfig, "trocr": hf.TrOCRConfig}
+    named = {"d_model": 24, "decoder_layers": 2, "decoder_ffn_dim": 32}
+    named |= {"decoder_attention_heads": 2, "scale_embedding": kind == "mbart"}
+    if kind == "trocr":  # it projects the image's states itself
+        named |= {"cross_attention_hidden_size": 16}
+    else:
+        # Else transformers' `generate` would say it last, whatever the model gives.
+        named |= {"forced_eos_token_id": None}
+    shared = ("vocab_size", "max_position_embeddings", "tie_word_embeddings")
+    ends = {name: value for name, value in settings.items() if name in shared or "token_id" in name}
+    return kinds[kind](**named, **ends, is_decoder=True, add_cross_attention=True)

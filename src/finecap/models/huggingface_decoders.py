@@ -3,26 +3,26 @@
 One adapter per kind: `VisionEncoderDecoderModel`, `BlipForConditionalGeneration` (both attend to
 the image across) and `GitForCausalLM` (words follow the image in one sequence). An adapter computes
 the image's keys and values once, with gradient where gradient is on, and gives the logits of words
-that attend to them. What stays out: files (`huggingface_files`), words (`huggingface_tokenizer`).
+that attend to them. What stays out: files (`huggingface_files`), words (`huggingface_tokenizer`),
+how a decoder is told where words stand (`huggingface_positions`).
 
 Why K captions of an image are one row of the decoder's batch: transformers wants as many images as
 captions, so that K captions would copy the image's states K times and project each copy to keys and
 values, in every layer and every pass. Here they lie one after another in one sequence, positions
 and an attention mask of our own keep them apart, and nothing of an image is copied or computed
 twice. Sampling, scoring and backward of 4 images of 197 patches with 5 captions, 6 + 6 layers of
-width 384, on one core: GIT 8.2 -> 2.4 s, BLIP 2.7 -> 1.9 s, ViT-GPT2 3.0 -> 2.4 s. The price is
-attention between captions that is computed and masked away, of which little comes: words are few
-and patches many.
+width 384, on one core: GIT 8.2 -> 2.4 s, BLIP 2.7 -> 1.9 s, ViT-GPT2 3.0 -> 2.4 s, and with 16
+words each and BART or TrOCR as decoder 3.4 -> 2.7 s. The price is attention between captions that
+is computed and masked away, of which little comes: words are few and patches many.
 """
 
 import copy
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ignore[reportUnusedImport]
 from transformers import (
@@ -34,7 +34,7 @@ from transformers import (
     VisionEncoderDecoderModel,
 )
 
-from finecap.models.folder import ModelFolderError
+from finecap.models.huggingface_positions import Positions
 
 
 @dataclass(frozen=True)
@@ -65,17 +65,19 @@ class ImageDecoder(ABC):
     Attributes:
         model: the whole of it.
         decoder: the part that speaks.
-        room: positions it has, the most tokens a caption may have.
+        positions: of its words.
     """
 
     kind: ClassVar[type[PreTrainedModel]]
 
     def __init__(self, model: Any, decoder: Any) -> None:
         self.model, self.decoder = model, decoder
-        positions = _position_table(decoder)
-        # RoBERTa's kind counts positions from the one after its padding's.
-        self.first_position = 0 if positions.padding_idx is None else positions.padding_idx + 1
-        self.room = positions.num_embeddings - self.first_position
+        self.positions = Positions(decoder)
+
+    @property
+    def room(self) -> int:
+        """Positions it has, the most tokens a caption may have."""
+        return self.positions.room
 
     @property
     def vocabulary_size(self) -> int:
@@ -116,14 +118,16 @@ class ImageDecoder(ABC):
         """
         allowed = torch.cat([sees.new_ones(len(sees), memory.prefix), sees], 1)
         mask = torch.zeros(allowed.shape, device=sees.device, dtype=self.model.dtype)
-        output = self.decoder(
-            input_ids=input_ids,
-            position_ids=(positions + self.first_position)[None],
-            attention_mask=mask.masked_fill(~allowed, float("-inf"))[None, None],  # (1, 1, L, all)
-            past_key_values=cache,
-            use_cache=True,
-            **self._image_arguments(memory),
-        )
+        mask = mask.masked_fill(~allowed, float("-inf"))  # (L, all)
+        with self.positions.told(positions) as arguments:
+            output = self.decoder(
+                input_ids=input_ids,
+                attention_mask=mask.expand(len(input_ids), 1, -1, -1),  # TrOCR wants it of all B
+                past_key_values=cache,
+                use_cache=True,
+                **arguments,
+                **self._image_arguments(memory),
+            )
         return output.logits
 
     def _image_arguments(self, memory: ImageMemory) -> dict[str, Any]:
@@ -258,23 +262,6 @@ def keys_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
 def image_decoder(model: PreTrainedModel) -> ImageDecoder:
     """The adapter of a model's kind."""
     return next(adapter for adapter in DECODERS.values() if isinstance(model, adapter.kind))(model)
-
-
-def _position_table(decoder: nn.Module) -> nn.Embedding:
-    """The decoder's learned positions, which captions in one sequence share.
-
-    Raises:
-        ModelFolderError: it has none, or cannot be told which to use.
-    """
-    names = ("position_embeddings", "wpe")
-    tables = (module for name, module in decoder.named_modules() if name.endswith(names))
-    found = [table for table in tables if isinstance(table, nn.Embedding)]
-    if len(found) != 1 or "position_ids" not in inspect.signature(decoder.forward).parameters:
-        raise ModelFolderError(
-            f"the decoder {type(decoder).__name__} takes no `position_ids`, which K captions of an "
-            "image in one sequence need; expected one of the kind of GPT-2, BERT or RoBERTa"
-        )
-    return found[0]
 
 
 DECODERS: dict[str, type[Any]] = {

@@ -21,7 +21,7 @@ from finecap.models.folder import ModelFolderError, read_config
 from finecap.models.huggingface import HuggingFaceCaptioner
 from finecap.training.mle import greedy_captions
 
-KINDS = ("bert", "gpt2", "git", "blip")
+KINDS = ("bert", "gpt2", "bart", "mbart", "trocr", "git", "blip")
 B, K, T = 2, 3, 6
 
 
@@ -225,17 +225,19 @@ def test_a_model_that_names_no_start_is_refused(git: HuggingFaceCaptioner) -> No
         HuggingFaceCaptioner(git.files, 12)
 
 
+@pytest.mark.parametrize("kind", ["git", "trocr"])
 def test_a_served_image_gets_the_caption_of_its_cached_pixels(
-    tiny: SimpleNamespace, git: HuggingFaceCaptioner
+    tiny: SimpleNamespace, pretrained: Callable[..., Path], kind: str
 ) -> None:
+    own = HuggingFaceCaptioner.from_pretrained(str(pretrained(kind)), 12)
     kept, captioner, folder = tiny.new(), tiny.new(), tiny.new()
     records = [r for r in tiny.records if r.split == "val"][:6]
     extract(tiny.folder, records, tiny.encoder, FeaturesConfig(pixel_size=16), kept, silent)
-    git.save(captioner)
+    own.save(captioner)
     export_pair(captioner, tiny.encoder, folder)
     images = [r.image for r in records]
     served = load_pair(folder).caption_images([tiny.folder / image for image in images], 12)
-    assert served == greedy_captions(git, open_features(kept), images, 12)
+    assert served == greedy_captions(own, open_features(kept), images, 12)
     assert len(set(served)) > 1
 
 

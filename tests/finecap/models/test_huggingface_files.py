@@ -14,10 +14,14 @@ from finecap.models.folder import ModelFolderError
 from finecap.models.huggingface_files import quiet, read_files
 
 
+def copy_of(pretrained: Path, tmp_path: Path) -> Path:
+    """A copy that may be broken."""
+    return Path(shutil.copytree(pretrained, tmp_path / pretrained.name))
+
+
 @pytest.fixture
 def folder(pretrained: Callable[..., Path], tmp_path: Path) -> Path:
-    """A copy that may be broken."""
-    return Path(shutil.copytree(pretrained("git"), tmp_path / "git"))
+    return copy_of(pretrained("git"), tmp_path)
 
 
 def change_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
@@ -53,6 +57,31 @@ def test_an_unexpected_tensor_is_refused_by_name(folder: Path) -> None:
     change_weights(folder, lambda tensors: tensors.update(stray=torch.zeros(1)))
     with pytest.raises(ModelFolderError, match="have unexpected tensors stray"):
         read_files(str(folder))
+
+
+def test_a_pooled_feature_that_nobody_reads_may_be_missing(
+    pretrained: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As in the published TrOCR."""
+    folder = copy_of(pretrained("trocr"), tmp_path)
+    whole = read_files(str(folder)).model.state_dict()
+    pooler = {name for name in whole if name.startswith("encoder.pooler.")}
+    change_weights(folder, lambda tensors: [tensors.pop(name) for name in pooler])
+    read = read_files(str(folder)).model.state_dict()
+    assert pooler
+    assert set(read) == set(whole)
+    assert all(torch.equal(read[name], whole[name]) for name in set(whole) - pooler)
+
+
+def test_constants_that_were_once_saved_are_no_weights(
+    pretrained: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As in the published ViT-GPT2."""
+    folder = copy_of(pretrained("gpt2"), tmp_path)
+    block = "decoder.transformer.h.0.attn"
+    names = [f"{block}.bias", f"{block}.masked_bias"]
+    change_weights(folder, lambda tensors: tensors.update({n: torch.ones(1) for n in names}))
+    assert set(names).isdisjoint(read_files(str(folder)).model.state_dict())
 
 
 def test_many_missing_tensors_are_counted(folder: Path) -> None:

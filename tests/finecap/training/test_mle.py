@@ -124,7 +124,7 @@ def test_an_empty_split_is_refused(
         train_mle(tiny.features, records, tiny.mle_config, tmp_path, silent)
 
 
-@pytest.mark.parametrize("kind", ["bert", "git", "blip"])
+@pytest.mark.parametrize("kind", ["bert", "bart", "trocr", "git", "blip"])
 def test_a_pretrained_model_is_fine_tuned(
     fine_tuned: Callable[[str], SimpleNamespace], kind: str
 ) -> None:

@@ -241,7 +241,7 @@ def test_a_start_weight_of_a_term_without_weight_is_refused() -> None:
         ScstConfig(weights={"clip_s": 1.0}, start_weights={"grammar": 0.5})
 
 
-@pytest.mark.parametrize("kind", ["bert", "git", "blip"])
+@pytest.mark.parametrize("kind", ["bert", "bart", "trocr", "git", "blip"])
 def test_a_model_of_transformers_is_tuned_by_the_same_reward(
     tiny: SimpleNamespace,
     pixels: Path,
