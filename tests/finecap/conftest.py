@@ -104,6 +104,20 @@ TINY_ARCHITECTURES: dict[str, dict[str, Any]] = {
         "vision_cfg": {**TINY_VISION, "layers": 1, "width": 16},
         "text_cfg": {**TINY_TEXT, "no_causal_mask": True},
     },
+    "tiny-coca": {
+        "embed_dim": 12,
+        "custom_text": True,
+        "vision_cfg": {
+            **TINY_VISION,
+            "layers": 2,
+            "width": 32,
+            "attentional_pool": True,
+            "attn_pooler_heads": 2,
+            "output_tokens": True,
+        },
+        "text_cfg": {**TINY_TEXT, "context_length": 20, "embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": {**TINY_TEXT, "context_length": 20, "layers": 1},
+    },
     "tiny-siglip": {
         "embed_dim": 96,
         "init_logit_bias": -10,
@@ -132,28 +146,61 @@ TINY_ARCHITECTURES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="session")
-def hub_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a tokenizer such as SigLIP's: `</s>` ends a text and fills the context."""
+_BERT = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+_BERT |= {"intermediate_size": 16, "max_position_embeddings": 24}
+_M2M = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 16}
+_M2M |= {"decoder_layers": 1, "decoder_attention_heads": 2, "decoder_ffn_dim": 16}
+_MT5 = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2}
+_MLP, _LINEAR = {"hf_pooler_type": "mean_pooler"}, {"hf_proj_type": "linear"}
+_CLS = {"hf_pooler_type": "cls_pooler"}
+TINY_TEXT_TOWERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "tiny-roberta": ({"model_type": "roberta", **_BERT}, _MLP),
+    "tiny-bert": ({"model_type": "bert", **_BERT}, _CLS),
+    "tiny-m2m": ({"model_type": "m2m_100", **_M2M, "max_position_embeddings": 24}, _CLS | _LINEAR),
+    "tiny-mt5": ({"model_type": "mt5", **_MT5}, _MLP),
+}
+"""Of Hugging Face: transformers' config of a text model, and how open_clip pools and projects."""
+
+
+def _word_tokenizer(folder: Path, specials: Sequence[str], template: str, pad: str) -> Path:
+    """Write a Hugging Face tokenizer of a few words, the specials' ids first."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    words = ("<unk>", "</s>", "a", "photo", "depicts", "red", "boat", "on", "the", "sea", "blue")
+    words = (*specials, "a", "photo", "depicts", "red", "boat", "on", "the", "sea", "blue")
     ids = {word: number for number, word in enumerate(words)}
-    fast = Tokenizer(models.WordLevel(ids, unk_token=words[0]))
+    fast = Tokenizer(models.WordLevel(ids, unk_token="<unk>"))  # noqa: S106 - no password
     fast.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
     fast.post_processor = processors.TemplateProcessing(  # type: ignore[assignment]
-        single="$A </s>", special_tokens=[("</s>", 1)]
+        single=template, special_tokens=[(s, ids[s]) for s in specials if s in template]
     )
-    named = {"eos_token": "</s>", "pad_token": "</s>", "unk_token": "<unk>"}
-    folder = tmp_path_factory.mktemp("tokenizer")
+    named = {"eos_token": "</s>", "pad_token": pad, "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=fast, **named).save_pretrained(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
+def hub_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tokenizer such as SigLIP's: `</s>` ends a text and fills the context."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    return _word_tokenizer(folder, ("<unk>", "</s>"), "$A </s>", pad="</s>")
+
+
+@pytest.fixture(scope="session")
+def text_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of text models as their hub's are, weights left out: config and tokenizer."""
+    folders: dict[str, Path] = {}
+    ends = {"vocab_size": 24, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+    for name, (config, _) in TINY_TEXT_TOWERS.items():
+        folder = folders[name] = tmp_path_factory.mktemp(name)
+        _word_tokenizer(folder, ("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s>", pad="<pad>")
+        (folder / "config.json").write_text(json.dumps({**config, **ends}))
+    return folders
+
+
+@pytest.fixture(scope="session")
 def open_clip_models(
-    tmp_path_factory: pytest.TempPathFactory, hub_tokenizer: Path
+    tmp_path_factory: pytest.TempPathFactory, hub_tokenizer: Path, text_models: dict[str, Path]
 ) -> dict[str, SimpleNamespace]:
     """Tiny architectures in open_clip's registry: its own model, and that model's checkpoint."""
     import_module("finecap.models.torchvision_shim")
@@ -162,13 +209,18 @@ def open_clip_models(
     from safetensors.torch import save_file
 
     folder = tmp_path_factory.mktemp("architectures")
-    for name, config in TINY_ARCHITECTURES.items():
+    architectures = dict(TINY_ARCHITECTURES)
+    for name, (_, reading) in TINY_TEXT_TOWERS.items():
+        source = {f"hf_{part}_name": str(text_models[name]) for part in ("model", "tokenizer")}
+        text = {"context_length": 16, **source, **reading}
+        architectures[name] = {**TINY_ARCHITECTURES["tiny-vit"], "text_cfg": text}
+    for name, config in architectures.items():
         (folder / f"{name}.json").write_text(json.dumps(config))
     open_clip.add_model_config(folder)
     made: dict[str, SimpleNamespace] = {}
-    for name in TINY_ARCHITECTURES:
+    for name in architectures:
         torch.manual_seed(0)
-        reference = open_clip.create_model(name).eval()
+        reference = open_clip.create_model(name, pretrained_text=False).eval()
         with torch.no_grad():
             for parameter in reference.parameters():  # some start at zero, and would hide a slip
                 parameter.add_(0.02 * torch.randn_like(parameter))

@@ -21,8 +21,8 @@ class ClipConfig(Stage):
     )
     tokenizer: str | None = Field(
         default=None,
-        description="local folder of the Hugging Face tokenizer that a SigLIP model reads; empty: "
-        "the hub's",
+        description="local folder of the Hugging Face tokenizer that a SigLIP model reads, or of "
+        "the tokenizer and `config.json` of a Hugging Face text tower; empty: the hub's",
     )
     embed_dim: int = Field(default=128, ge=8)
     image_size: int = Field(default=64, ge=16, description="pixels; images are resized to it")

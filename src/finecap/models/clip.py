@@ -139,9 +139,10 @@ class ClipEncoder(nn.Module):
         """Token ids (N, T), T as long as the longest text needs, or all that the tower needs."""
         prefixed = [f"{self.prompt} {text}" if prompt else text for text in texts]
         ids = self.tokenizer.encode_batch(prefixed, self.config.context_length)
-        is_cut = towers.reads_to_eos(towers.text_tower(self.model))
+        tower = towers.text_tower(self.model)
+        is_cut = towers.reads_to_eos(tower)
         tokens = cut(ids, self.tokenizer.eos) if is_cut else torch.from_numpy(ids)
-        return tokens.to(self.device)
+        return towers.without_padding(tower, tokens).to(self.device)
 
     def text_features(self, tokens: Tensor) -> Tensor:
         """Unit vectors (N, D) of token ids (N, T), with gradient."""

@@ -203,9 +203,9 @@ def _clip_model(tower: ImageTower) -> nn.Module:
         if not saved["architecture"]:
             return towers.build_model(ClipConfig.model_validate(saved["settings"]), len(SPECIALS))
         architecture = Architecture.model_validate(saved["architecture"])
-        text = {**architecture.text, "layers": 1, "vocab_size": len(SPECIALS)}
+        text = {"width": 8, "heads": 1, "layers": 1, "vocab_size": len(SPECIALS)}
         small = {**architecture.open_clip, "text_cfg": text}
-        return architecture.model_copy(update={"open_clip": small}).build()
+        return architecture.model_copy(update={"open_clip": small, "hugging_face": None}).build()
     except ValidationError as error:
         first = error.errors()[0]
         raise _of_another_version(f"{first['loc'][0]}: {first['msg']}") from error

@@ -5,6 +5,7 @@ downloaded the error says which file to fetch and where to name it.
 """
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,7 +42,7 @@ def load_pretrained(config: ClipConfig, log: Log) -> ClipEncoder:
     tag = open_clip.get_pretrained_cfg(name, config.pretrained)
     checkpoint = _download(name, config.pretrained, tag) if tag else Path(config.pretrained)
     _refuse_missing(name, checkpoint)
-    architecture = resolve(name, tag, checkpoint)
+    architecture = resolve(name, tag, checkpoint, config.tokenizer)
     tokenizer = tokenizer_of(architecture, config.tokenizer)
     settled = config.model_copy(update=architecture.sizes)
     encoder = ClipEncoder(settled, tokenizer, architecture)
@@ -75,6 +76,9 @@ def _as_custom_text(model: nn.Module, tensors: dict[str, Any]) -> dict[str, Any]
     tensors = convert_state_dict(cast(CustomTextCLIP, model), tensors)
     if "positional_embedding" in tensors:  # the text tower lies at the top level
         tensors = convert_to_custom_text_state_dict(tensors)
+    # CoCa's third tower is left out; transformers no longer keeps places among weights.
+    unread = re.compile(r"text_decoder\.|text\.transformer\.embeddings\.position_ids")
+    tensors = {name: tensor for name, tensor in tensors.items() if not unread.match(name)}
     for name in ("logit_scale", "logit_bias"):
         if isinstance(tensors.get(name), Tensor):
             tensors[name] = tensors[name].reshape(())  # some are (1,)

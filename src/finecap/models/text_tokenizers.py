@@ -1,8 +1,9 @@
 """What turns texts into the ids a text tower reads: one seam for every kind of tower.
 
 Towers trained here read words (`data.tokenizer`), CLIP's read the byte pairs that come with
-open_clip, SigLIP's read a Hugging Face tokenizer. Each is saved with its model: `vocabulary.json`
-says which kind it is, and a Hugging Face tokenizer lies in a folder beside it.
+open_clip, SigLIP's and Hugging Face's own read a Hugging Face tokenizer. Each is saved with its
+model: `vocabulary.json` says which kind it is, and a Hugging Face tokenizer lies in a folder beside
+it.
 """
 
 import json

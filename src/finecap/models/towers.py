@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ignore[reportUnusedImport]
+from open_clip.hf_model import HFTextEncoder
 from open_clip.model import CustomTextCLIP
 from open_clip.modified_resnet import Bottleneck
 from open_clip.transformer import text_global_pool
@@ -197,8 +198,26 @@ def text_tower(model: nn.Module) -> Any:
 
 
 def reads_to_eos(tower: Any) -> bool:
-    """Whether nothing after the EOS counts: attention is causal and pooling reads the EOS."""
+    """Whether nothing after the EOS counts: attention is causal and pooling reads the EOS.
+
+    CoCa's pools a class token, which it puts after the whole context.
+    """
+    if isinstance(tower, HFTextEncoder) or tower.cls_emb is not None:
+        return False
     return tower.attn_mask is not None and tower.pool_type in {"argmax", "eos"}
+
+
+def without_padding(tower: Any, tokens: Tensor) -> Tensor:
+    """Tokens (N, T) as far as any text goes, of a Hugging Face tower, which masks its padding."""
+    if not isinstance(tower, HFTextEncoder) or not len(tokens):
+        return tokens
+    counts = _is_no_padding(tower, tokens).any(0)  # (T,)
+    return tokens[:, : int(counts.nonzero().max()) + 1]
+
+
+def _is_no_padding(tower: HFTextEncoder, tokens: Tensor) -> Tensor:
+    """Which tokens (N, T) a Hugging Face tower sees."""
+    return tokens != cast(Any, tower.config).pad_token_id
 
 
 def end_of_text(tower: Any, tokens: Tensor) -> Tensor:
@@ -212,8 +231,14 @@ def pooled_text(tower: Any, tokens: Tensor) -> Tensor:
     """The text feature before projection, (N, T) -> (N, W).
 
     open_clip always runs the whole context; captions fill a third of it. Of a tower that
-    `reads_to_eos` T may be as short as the longest text; any other wants its whole context.
+    `reads_to_eos`, or of Hugging Face's, T may be as short as the longest text; any other wants
+    its whole context.
     """
+    if isinstance(tower, HFTextEncoder):
+        mask = _is_no_padding(tower, tokens).long()
+        return tower.pooler(tower.transformer(input_ids=tokens, attention_mask=mask), mask)
+    if tower.cls_emb is not None:
+        return _pooled_class_token(tower, tokens)
     T = tokens.shape[1]
     x = tower.token_embedding(tokens) + tower.positional_embedding[:T]
     mask = None if tower.attn_mask is None else tower.attn_mask[:T, :T]
@@ -221,8 +246,23 @@ def pooled_text(tower: Any, tokens: Tensor) -> Tensor:
     return text_global_pool(x, tokens, tower.pool_type, eos_token_id=tower.eos_id)
 
 
+def _pooled_class_token(tower: Any, tokens: Tensor) -> Tensor:
+    """CoCa's text feature: its class token, put after the whole context; (N, T) -> (N, W).
+
+    open_clip masks padding by a rule of its own, kept for the weights trained with it. What no
+    token of any text sees is left out.
+    """
+    x, mask = tower._embeds(tokens)  # (N, T + 1, W), (N * heads, T + 1, T + 1)
+    counts = mask.isfinite().any(0).any(0)  # (T + 1,)
+    counts[-1] = True  # the class token, which sees and may not be seen
+    x = tower.transformer(x[:, counts], attn_mask=mask[:, counts][..., counts])
+    return tower.ln_final(x[:, -1])
+
+
 def project_text(tower: Any, pooled: Tensor) -> Tensor:
     """(N, W) -> (N, D), not normalised."""
+    if isinstance(tower, HFTextEncoder):
+        return tower.proj(pooled)
     projection = tower.text_projection
     if projection is None:
         return pooled

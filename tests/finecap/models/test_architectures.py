@@ -1,6 +1,7 @@
 """Architectures by name: sizes, what a tag or description settles, what is refused."""
 
 import json
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from finecap.models.architectures import (
     resolve,
 )
 from finecap.models.folder import ModelFolderError
+from tests.finecap.conftest import TINY_TEXT_TOWERS
 
 import_module("finecap.models.torchvision_shim")
 import open_clip  # noqa: E402
@@ -35,6 +37,7 @@ def test_sizes_are_open_clips() -> None:
 
 def test_it_survives_being_written_and_read() -> None:
     architecture = resolve("ViT-B-16-SigLIP", {}, ALONE)
+    assert architecture.hugging_face is None
     written = json.dumps(architecture.model_dump())
     assert Architecture.model_validate(json.loads(written)) == architecture
 
@@ -100,8 +103,6 @@ def test_preprocessing_that_we_lack_is_refused(tmp_path: Path) -> None:
     [
         ("ViT-B-23", "no architecture 'ViT-B-23'; the most alike of .* ViT-B-32"),
         ("hf-hub:someone/model", "no architecture 'hf-hub:someone/model'"),
-        ("coca_ViT-B-32", "CoCa model, which has a third tower"),
-        ("roberta-ViT-B-32", r"Hugging Face text tower \(roberta-base\)"),
     ],
 )
 def test_other_architectures_are_refused(name: str, message: str) -> None:
@@ -109,27 +110,101 @@ def test_other_architectures_are_refused(name: str, message: str) -> None:
         resolve(name, {}, ALONE)
 
 
-def test_every_supported_architecture_resolves_with_its_first_tag() -> None:
-    unsupported: list[str] = []
+def test_every_architecture_resolves_with_its_first_tag(text_models: dict[str, Path]) -> None:
     for name in open_clip.list_models():
         tags = open_clip.list_pretrained_tags_by_model(name)
         source = open_clip.get_pretrained_cfg(name, tags[0]) if tags else {}
-        config = registered(name)
-        if "multimodal_cfg" in config or "hf_model_name" in config["text_cfg"]:
-            unsupported.append(name)
-            continue
-        assert resolve(name, source, ALONE).sizes["embed_dim"] > 0
-    assert len(unsupported) == 13, unsupported  # CoCa's, and those with a Hugging Face text tower
+        architecture = resolve(name, source, ALONE, str(text_models["tiny-roberta"]))
+        assert architecture.sizes["embed_dim"] > 0
+        is_theirs = "hf_model_name" in registered(name)["text_cfg"]
+        assert (architecture.hugging_face is not None) == is_theirs
 
 
-def test_building_downloads_nothing(
-    open_clip_models: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def described(tmp_path: Path) -> Callable[..., Path]:
+    """A checkpoint beside which a text tower of Hugging Face is described."""
+
+    def checkpoint(**text: object) -> Path:
+        model = {**registered("roberta-ViT-B-32"), "text_cfg": text}
+        (tmp_path / DESCRIPTION).write_text(json.dumps({"model_cfg": model, "preprocess_cfg": {}}))
+        return tmp_path / "weights.safetensors"
+
+    return checkpoint
+
+
+@pytest.mark.parametrize("name", TINY_TEXT_TOWERS)
+def test_a_hugging_face_text_tower_has_the_sizes_of_its_config(
+    name: str, open_clip_models: dict[str, SimpleNamespace]
+) -> None:
+    architecture = resolve(name, {}, open_clip_models[name].checkpoint)
+    sizes = {"embed_dim": 12, "image_size": 32, "text_width": 16, "context_length": 16}
+    assert architecture.sizes == sizes
+    assert architecture.vocabulary_size == 24
+    assert Architecture.model_validate(json.loads(architecture.model_dump_json())) == architecture
+
+
+def test_a_text_towers_config_is_taken_from_the_tokenizers_folder_where_it_lies_there(
+    described: Callable[..., Path], text_models: dict[str, Path], tmp_path: Path
+) -> None:
+    checkpoint, folder = described(hf_model_name="nobody/bert"), text_models["tiny-bert"]
+    found = resolve("roberta-ViT-B-32", {}, checkpoint, str(folder))
+    assert found.hugging_face is not None
+    assert found.hugging_face["model_type"] == "bert"
+    own = described(hf_model_name=str(folder))
+    assert resolve("roberta-ViT-B-32", {}, own, str(tmp_path)).hugging_face == found.hugging_face
+
+
+def test_without_network_the_refusal_says_what_to_put_where(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    architecture = resolve("tiny-siglip", {}, open_clip_models["tiny-siglip"].checkpoint)
+    message = (
+        r"the config of its text tower nobody/roberta cannot be read .*; put config\.json and the "
+        r"tokenizer's files of https://huggingface\.co/nobody/roberta into .* set `tokenizer`"
+    )
+    model = {**registered("roberta-ViT-B-32"), "text_cfg": {"hf_model_name": "nobody/roberta"}}
+    monkeypatch.setattr("finecap.models.architectures.registered", lambda _: model)
+    with pytest.raises(ModelFolderError, match=message):
+        resolve("roberta-ViT-B-32", {}, ALONE)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooler", "message"),
+    [
+        ("gpt2", "mean_pooler", "is of type 'gpt2' with 'mean_pooler', expected one of roberta, "),
+        ("roberta", "max_pooler", "type 'roberta' with 'max_pooler', .* or 'cls_pooler'"),
+        ("mine", "mean_pooler", r"the config of its text tower .* cannot be read"),
+    ],
+)
+def test_a_text_tower_that_open_clip_cannot_run_is_refused(
+    described: Callable[..., Path], tmp_path: Path, kind: str, pooler: str, message: str
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+    checkpoint = described(hf_model_name=str(tmp_path), hf_pooler_type=pooler)
+    with pytest.raises(ModelFolderError, match=message):
+        resolve("roberta-ViT-B-32", {}, checkpoint)
+
+
+@pytest.mark.parametrize("name", ["tiny-siglip", *TINY_TEXT_TOWERS])
+def test_building_downloads_nothing(
+    name: str, open_clip_models: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    architecture = resolve(name, {}, open_clip_models[name].checkpoint)
     architecture.open_clip["vision_cfg"]["timm_model_pretrained"] = True
+    if architecture.hugging_face:
+        architecture.text["hf_model_name"] = "nobody/gone"
     model = architecture.build()
-    reference = open_clip_models["tiny-siglip"].reference.state_dict()
+    reference = open_clip_models[name].reference.state_dict()
     assert {k: v.shape for k, v in model.state_dict().items()} == {
         k: v.shape for k, v in reference.items()
     }
+
+
+def test_of_coca_two_towers_are_built(open_clip_models: dict[str, SimpleNamespace]) -> None:
+    own = open_clip_models["tiny-coca"]
+    built = set(resolve("tiny-coca", {}, own.checkpoint).build().state_dict())
+    left_out = set(own.reference.state_dict()) - built
+    assert left_out
+    assert all(name.startswith("text_decoder.") for name in left_out)
+    assert built < set(own.reference.state_dict())

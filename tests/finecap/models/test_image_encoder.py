@@ -209,7 +209,9 @@ def test_a_tower_of_another_version_is_refused(tiny: SimpleNamespace) -> None:
         ImageEncoder.rebuilt(foreign)
 
 
-@pytest.mark.parametrize("name", ["tiny-vit", "tiny-rn", "tiny-both-ways"])
+@pytest.mark.parametrize(
+    "name", ["tiny-vit", "tiny-rn", "tiny-both-ways", "tiny-coca", "tiny-roberta"]
+)
 def test_the_tower_of_a_pretrained_encoder_is_copied_and_rebuilt(
     open_clip_models: dict[str, SimpleNamespace], tmp_path: Path, name: str
 ) -> None:

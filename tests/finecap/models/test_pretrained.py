@@ -21,12 +21,15 @@ import_module("finecap.models.torchvision_shim")
 import open_clip  # noqa: E402
 from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
 
-KINDS = ("tiny-vit", "tiny-rn", "tiny-both-ways", "tiny-siglip")
+KINDS = ("tiny-vit", "tiny-rn", "tiny-both-ways", "tiny-siglip", "tiny-coca", "tiny-roberta")
+OTHER_TEXTS = ("tiny-bert", "tiny-m2m", "tiny-mt5")
 GRIDS = {
     "tiny-vit": (16, 32),
     "tiny-rn": (4, 256),
     "tiny-both-ways": (16, 16),
     "tiny-siglip": (100, 96),
+    "tiny-coca": (16, 32),
+    "tiny-roberta": (16, 32),
 }
 TEXTS = ["a boat", "a photo depicts a red boat on the sea", "a !% sea", "", "the " * 90]
 
@@ -48,13 +51,13 @@ def photo(seed: int, height: int, width: int) -> np.ndarray:
 
 def tokens_of(name: str, tokenizer: Path, texts: list[str]) -> torch.Tensor:
     """Ids as open_clip's own tokenizer of the architecture gives them."""
-    if name != "tiny-siglip":
+    if name != "tiny-siglip":  # whose registered one is nobody's
         return open_clip.get_tokenizer(name)(texts)
     own = open_clip.tokenizer.HFTokenizer(str(tokenizer), 16, clean="canonicalize")
     return own(texts)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", [*KINDS, *OTHER_TEXTS])
 def test_text_features_are_open_clips_for_texts_of_any_length(
     name: str,
     load: Callable[..., ClipEncoder],
@@ -110,6 +113,8 @@ def test_causal_texts_are_cut_and_others_fill_their_context(
     assert load("tiny-vit").tokenize(["a boat"], prompt=False).shape == (1, 4)
     assert load("tiny-both-ways").tokenize(["a boat"]).shape == (1, 77)
     assert load("tiny-siglip").tokenize(["a boat"]).shape == (1, 16)
+    assert load("tiny-coca").tokenize(["a boat"]).shape == (1, 20)
+    assert load("tiny-roberta").tokenize(["a boat", "a"], prompt=False).shape == (2, 4)
     assert load("tiny-vit").encode_texts([]).shape == (0, 12)
 
 
@@ -167,6 +172,17 @@ def test_a_checkpoint_may_be_a_torch_file(
     torch.save(wrapped, tmp_path / "weights.pt")
     encoder = load("tiny-vit", pretrained=str(tmp_path / "weights.pt"))
     assert torch.equal(encoder.encode_texts(["a"]), load("tiny-vit").encode_texts(["a"]))
+
+
+def test_places_that_transformers_once_kept_are_no_weights(
+    tmp_path: Path, load: Callable[..., ClipEncoder], open_clip_models: dict[str, SimpleNamespace]
+) -> None:
+    """As in the published roberta-ViT-B-32."""
+    tensors = load_file(open_clip_models["tiny-roberta"].checkpoint)
+    tensors["text.transformer.embeddings.position_ids"] = torch.arange(24)[None]
+    save_file(tensors, tmp_path / "weights.safetensors")
+    encoder = load("tiny-roberta", pretrained=str(tmp_path / "weights.safetensors"))
+    assert torch.equal(encoder.encode_texts(["a"]), load("tiny-roberta").encode_texts(["a"]))
 
 
 @pytest.fixture

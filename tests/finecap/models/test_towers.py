@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from finecap.config import ClipConfig
 from finecap.models import towers
+from finecap.models.architectures import resolve
 from finecap.models.folder import ModelFolderError
 
 import_module("finecap.models.torchvision_shim")
@@ -142,3 +144,47 @@ def test_without_projection_the_feature_is_the_pooled_one() -> None:
     pooled = torch.randn(2, 4)
     tower = type("Tower", (), {"text_projection": None})
     assert towers.project_text(tower, pooled) is pooled
+
+
+@pytest.fixture
+def text_tower(open_clip_models: dict[str, SimpleNamespace]) -> Callable[[str], Any]:
+    """The text tower of a tiny architecture."""
+
+    def tower(name: str) -> Any:
+        own = open_clip_models[name]
+        return towers.text_tower(resolve(name, {}, own.checkpoint).build()).eval()
+
+    return tower
+
+
+@pytest.mark.parametrize(
+    ("name", "reads"), [("tiny-vit", True), ("tiny-coca", False), ("tiny-roberta", False)]
+)
+def test_a_class_token_and_a_mean_are_not_read_at_the_eos(
+    name: str, reads: bool, text_tower: Callable[[str], Any]
+) -> None:
+    assert towers.reads_to_eos(text_tower(name)) is reads
+
+
+def test_only_what_a_hugging_face_tower_masks_is_cut_off(text_tower: Callable[[str], Any]) -> None:
+    pad = 1
+    tokens = torch.tensor([[0, 5, 2, pad, pad], [0, 2, pad, 6, pad]])
+    theirs, own = text_tower("tiny-roberta"), text_tower("tiny-coca")
+    assert torch.equal(towers.without_padding(theirs, tokens), tokens[:, :4])
+    assert towers.without_padding(theirs, tokens[:0]).shape == (0, 5)
+    assert towers.without_padding(own, tokens) is tokens
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("length", [2, 9, 18, 19, 20])
+def test_a_class_token_sees_what_open_clip_lets_it_see(
+    length: int, text_tower: Callable[[str], Any]
+) -> None:
+    """Words may have the id of the padding, and texts of all lengths share a batch."""
+    tower, generator = text_tower("tiny-coca"), torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, 3, (4, 20), generator=generator) * 7
+    tokens[:, length:] = 0
+    tokens[0, 1:] = 0
+    expected, _ = tower(tokens)
+    found = towers.project_text(tower, towers.pooled_text(tower, tokens))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)

@@ -164,7 +164,7 @@ def tune(
     return train_clip(tiny.folder, tiny.records, config, destination, silent)
 
 
-@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip"])
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip", "tiny-roberta"])
 def test_a_pretrained_encoder_is_packed_as_it_is(
     name: str, tiny: SimpleNamespace, tmp_path: Path, open_clip_models: dict[str, SimpleNamespace]
 ) -> None:
@@ -185,7 +185,7 @@ def moved(checkpoint: Path, folder: Path) -> set[str]:
     return {name.split(".")[0] for name in moved}
 
 
-@pytest.mark.parametrize("name", ["tiny-vit", "tiny-rn"])
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-rn", "tiny-roberta"])
 def test_a_pretrained_encoder_learns_from_where_it_was(
     name: str, tiny: SimpleNamespace, tmp_path: Path, open_clip_models: dict[str, SimpleNamespace]
 ) -> None:

@@ -138,7 +138,7 @@ def test_a_part_without_images_is_refused_by_name(
 
 
 @pytest.mark.parametrize("tower", ["joint", "recurrent"])
-@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip"])
+@pytest.mark.parametrize("name", ["tiny-vit", "tiny-siglip", "tiny-coca", "tiny-roberta"])
 def test_a_pretrained_encoder_becomes_a_reward(
     name: str,
     tower: str,
