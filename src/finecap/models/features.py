@@ -19,7 +19,7 @@ from finecap.data.transforms import pixel_table
 from finecap.log import Log
 from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.models.device import best_device
+from finecap.models.device import best_device, moved
 from finecap.models.folder import ModelFolderError
 
 PIXELS = "image_pixels.npy"
@@ -46,9 +46,10 @@ class Features:
             raise KeyError(f"no features of {missing}; extract them again with this image included")
         return index
 
-    def grid_of(self, positions: np.ndarray) -> Tensor:
-        """Grid cells (B, P, C) as float32."""
-        return torch.from_numpy(np.asarray(self.grid[positions], dtype=np.float32))
+    def grid_of(self, positions: np.ndarray, device: torch.device | None = None) -> Tensor:
+        """Grid cells (B, P, C) as float32, on the CPU or on `device`; they travel as float16."""
+        halves = torch.from_numpy(np.asarray(self.grid[positions]))
+        return (halves if device is None else moved(halves, device)).float()
 
     def inputs_of(self, captioner: Captioner, positions: np.ndarray) -> Tensor:
         """What `captioner` reads of these images: grid cells, or pixel values.
@@ -57,7 +58,7 @@ class Features:
             ValueError: it reads pixels, and none of its size were kept.
         """
         if captioner.image_size is None:
-            return self.grid_of(positions).to(captioner.device)
+            return self.grid_of(positions, captioner.device)
         kept = 0 if self.pixels is None else self.pixels.shape[1]
         if self.pixels is None or kept != captioner.image_size:
             raise ValueError(

@@ -36,7 +36,7 @@ def pooled_text(tower: Any, tokens: Tensor) -> Tensor:
 def shared_tokens(tokens: Tensor, at: Tensor) -> int:
     """S, how many tokens all texts begin with; the end of none is among them."""
     alike = (tokens == tokens[:1]).all(0).cumprod(0).sum()
-    return min(int(alike), int(at.min()))
+    return int(torch.minimum(alike, at.min()))
 
 
 def _block(block: Any, x: Tensor, prompt_keys: Tensor, mask: Tensor) -> Tensor:

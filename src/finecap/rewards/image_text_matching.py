@@ -10,6 +10,7 @@ each image with each of its distinct captions.
 import numpy as np
 from torch import Tensor
 
+from finecap.models.device import best_device
 from finecap.rewards.batch import EncodedBatch
 from finecap.rewards.ingredients import Ingredients
 
@@ -30,7 +31,7 @@ class ImageTextMatching:
         # Imported here: transformers costs seconds, which other rewards need not pay.
         from finecap.models.cross_encoder import load_cross_encoder
 
-        self._model = load_cross_encoder(folder)
+        self._model = load_cross_encoder(folder).to(best_device())
 
     def __call__(self, batch: EncodedBatch) -> Tensor:
         """(B, K) in [0, 1]."""

@@ -190,10 +190,11 @@ class Loop:
         for share, part in self._parts(batch):
             with torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16):
                 loss, metrics = objective(part)
-            if not torch.isfinite(loss):
-                raise self._divergence(f"loss is {loss.item()}", part)
             (loss * share).backward()
-            for name, value in {"loss": loss.item(), **metrics}.items():
+            reached = loss.item()  # only now: a GPU is then at work while the host waits for it
+            if not math.isfinite(reached):
+                raise self._divergence(f"loss is {reached}", part)
+            for name, value in {"loss": reached, **metrics}.items():
                 totals[name] = totals.get(name, 0.0) + share * value
         return self.processes.add(totals)
 
