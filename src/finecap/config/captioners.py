@@ -207,6 +207,11 @@ class ScstConfig(SharedBatches):
         description="looks at val without gain that end the run; 0: none do",
     )
     bf16: bool = Field(default=False, description="autocast of the policy; rewards stay fp32")
+    compile_decoding: bool = Field(
+        default=False,
+        description="captions are drawn by compiled steps: on a GPU as CUDA graphs; Transformers "
+        "alone. The first step waits for the compiler, and so does each part of another size",
+    )
     encoder_from_reward: float = Field(
         default=0.0,
         ge=0,

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from finecap.models.captioner import Captioner
-from finecap.models.decoding import eval_mode, is_worth_closing_up
+from finecap.models.decoding import eval_mode, is_time_to_look, is_worth_closing_up
 from finecap.models.sampling import without_repeats
 
 _NEVER = float("-inf")
@@ -72,13 +72,15 @@ def beam_search(
             best.offer(left, found.tokens[:, :beams, 1:], ended / (t + 1) ** length_penalty)
             going, chosen = found.best(found.scores.masked_fill(is_over, _NEVER), beams)
             state.reorder(parents.gather(1, chosen))
+            if not is_time_to_look(t, state, captioner.device):
+                continue  # an image that is done finds nothing better
             # Log-probabilities only fall: no beam can score above this.
             length = max_tokens if length_penalty > 0 else t + 2
             bound = going.scores[:, 0] / length**length_penalty
             undone = (bound > best.scores[left]).nonzero().flatten()
             if not len(undone):
                 break
-            if is_worth_closing_up(undone, left):
+            if is_worth_closing_up(undone, left, state):
                 state.keep(undone)
                 left, going = left[undone], _Beams(going.tokens[undone], going.scores[undone])
     return best.tokens, best.scores
@@ -140,8 +142,10 @@ class _Best:
     def offer(self, images: Tensor, tokens: Tensor, scores: Tensor) -> None:
         """Take over what is better: tokens (b, N, t) and scores (b, N) of those images (b,)."""
         top, place = scores.max(1)  # (b,)
-        is_better = top > self.scores[images]
-        improved = images[is_better]
-        winners = tokens[is_better, place[is_better]]  # (b, N, t) -> (improved, t)
-        self.tokens[improved, : winners.shape[-1]] = winners
-        self.scores[improved] = top[is_better]
+        t, so_far = tokens.shape[-1], self.scores[images]
+        is_better = top > so_far
+        at = place[:, None, None].expand(-1, 1, t)
+        winners = tokens.gather(1, at).squeeze(1)  # (b, N, t) -> (b, t)
+        # Chosen without asking the host which: on a GPU it would wait.
+        self.tokens[images, :t] = torch.where(is_better[:, None], winners, self.tokens[images, :t])
+        self.scores[images] = torch.where(is_better, top, so_far)

@@ -6,7 +6,7 @@ as they are multiplied, and attention of few queries is two batched products.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +34,7 @@ class CachedDecoding:
     layers: list["CachedLayer"]
     to_logits: PackedLinear
     length: int = 0
+    is_static: ClassVar[bool] = False
 
     def reorder(self, parents: Tensor) -> None:
         """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""

@@ -9,7 +9,7 @@ an image again. A saved captioner is a folder: `config.json` (its `family` says 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,13 @@ class Tokenizer(Protocol):
 
 
 class DecodingState(Protocol):
-    """What a cached decode carries from token to token."""
+    """What a cached decode carries from token to token.
+
+    Attributes:
+        is_static: whether its shapes stay as they are; `keep` is then refused.
+    """
+
+    is_static: ClassVar[bool]
 
     def reorder(self, parents: Tensor) -> None:
         """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""

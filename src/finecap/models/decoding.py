@@ -12,7 +12,9 @@ Why sampling takes its uniform numbers as an argument: a caption then depends on
 numbers alone, so that any split of a batch over parts or processes draws the same captions.
 
 Why images leave the batch when their captions have ended: in batches of 256 a caption of the
-default world has 0.43 of the length of the longest, so that most rows would say padding.
+default world has 0.43 of the length of the longest, so that most rows would say padding. A decode
+whose shapes are compiled (`compiled`) keeps them all instead; and on a GPU the host looks for ends
+only every few tokens, since each look waits until the GPU has done all it was given.
 """
 
 from collections.abc import Generator
@@ -22,11 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from finecap.models.captioner import Captioner
+from finecap.models.captioner import Captioner, DecodingState
 from finecap.models.sampling import nucleus, sample, without_repeats
 
 _WORTH_CLOSING_UP = 0.75
 """The batch closes up when this share of it goes on, or less: each time their state is copied."""
+_TOKENS_BETWEEN_LOOKS = 4
+"""On a GPU: at most three tokens are then drawn for nobody."""
 
 
 @torch.no_grad()
@@ -71,7 +75,8 @@ def decode(
         state = captioner.begin(memory, rows)
         for t in range(max_tokens):
             logits = captioner.step(previous, state).float()  # (b, rows, V)
-            logits = without_repeats(logits, tokens[left, :, :t], no_repeat_ngram)
+            if no_repeat_ngram:
+                logits = without_repeats(logits, tokens[left, :, :t], no_repeat_ngram)
             chosen = logits[:, : int(greedy)].argmax(-1)  # (b, 0 or 1)
             if uniforms is not None:
                 likely = nucleus(logits[:, int(greedy) :] / temperature, top_p)
@@ -79,18 +84,26 @@ def decode(
             previous = chosen.masked_fill(ended, pad)
             tokens[left, :, t] = previous
             ended |= previous == eos
+            if not is_time_to_look(t, state, tokens.device):
+                continue
             going = (~ended.all(1)).nonzero().flatten()  # (b',)
             if not len(going):
                 return tokens[..., : t + 1]
-            if is_worth_closing_up(going, left):
+            if is_worth_closing_up(going, left, state):
                 state.keep(going)
                 left, previous, ended = left[going], previous[going], ended[going]
     return tokens
 
 
-def is_worth_closing_up(going: Tensor, left: Tensor) -> bool:
+def is_time_to_look(t: int, state: DecodingState, device: torch.device) -> bool:
+    """Whether the host should ask after token `t`, counted from 0, which images go on."""
+    is_dear = state.is_static or device.type != "cpu"
+    return not is_dear or (t + 1) % _TOKENS_BETWEEN_LOOKS == 0
+
+
+def is_worth_closing_up(going: Tensor, left: Tensor, state: DecodingState) -> bool:
     """Whether the images that go on are so few of those left in the batch that others should go."""
-    return len(going) <= _WORTH_CLOSING_UP * len(left)
+    return not state.is_static and len(going) <= _WORTH_CLOSING_UP * len(left)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ one is a folder that both `load_captioner` and transformers read.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class DecodingState:
     cache: Any  # of transformers
     rows: int
     length: int = 0  # words of each row
+    is_static: ClassVar[bool] = False
 
     def reorder(self, parents: Tensor) -> None:
         """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""

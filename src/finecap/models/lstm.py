@@ -19,7 +19,7 @@ the output layer, without which 60 steps hardly learn the order of words (tiny d
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,7 @@ class RecurrentState:
     to_logits: Callable[[Tensor], Tensor]
     attention: tuple[Tensor, Tensor]  # h^1, c^1
     language: tuple[Tensor, Tensor]  # h^2, c^2
+    is_static: ClassVar[bool] = False
 
     def reorder(self, parents: Tensor) -> None:
         """Row r of each image goes on from what its row `parents[b, r]` was; (B, rows)."""

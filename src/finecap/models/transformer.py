@@ -204,16 +204,20 @@ class TransformerCaptioner(Captioner):
     def step(self, previous: Tensor, state: CachedDecoding) -> Tensor:
         """Logits (B, rows, V) after `previous` (B, rows)."""
         t = state.length
-        if t == len(self.positions):
-            raise ValueError(
-                f"a caption of more than {t} tokens was asked of a captioner of `max_tokens` "
-                f"{t - 1}; ask for at most that, or train it with more"
-            )
+        self.check_room(t)
         x = self.embedding(previous.flatten()) + self.positions[t]  # (B, rows) -> (B * rows, W)
         for layer in state.layers:
             x = layer.step(x, t)
         state.length = t + 1
         return state.to_logits(self.final_norm(x)).view(*previous.shape, -1)
+
+    def check_room(self, length: int) -> None:
+        """Refuse a token after `length` others where there is no position for it."""
+        if length == len(self.positions):
+            raise ValueError(
+                f"a caption of more than {length} tokens was asked of a captioner of `max_tokens` "
+                f"{length - 1}; ask for at most that, or train it with more"
+            )
 
     def teacher_forced(self, memory: ImageMemory, input_ids: Tensor) -> Tensor:
         """Logits (B, K, T, V) after each token of `input_ids` (B, K, T)."""

@@ -28,8 +28,9 @@ from finecap.losses import (
 )
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import load_encoder
+from finecap.models.compiled import CompiledCaptioner
 from finecap.models.decoding import decode, to_captions
-from finecap.models.device import best_device
+from finecap.models.device import best_device, moved
 from finecap.models.features import Features, open_features
 from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training.batches import SeededRows
@@ -190,6 +191,7 @@ class SelfCriticalStep:
         self.climbing = climbing
         self.policy, self.reference, self.reward = policy.eval(), reference, reward
         self.features, self.config = features, config
+        self.speaker = CompiledCaptioner(self.policy) if config.compile_decoding else self.policy
 
     def objective(
         self, batch: ScstBatch, weights: Mapping[str, float]
@@ -200,11 +202,11 @@ class SelfCriticalStep:
         inputs = self.features.inputs_of(self.policy, batch.positions)  # (B, P, C)
         memory = self.policy.memory(inputs)  # with gradient; drawn from and scored on
         drawn = decode(
-            self.policy,
+            self.speaker,
             memory,
             config.max_tokens,
             greedy=with_greedy,
-            uniforms=batch.uniforms.to(inputs.device),
+            uniforms=moved(batch.uniforms, inputs.device),
             temperature=config.temperature,
         )  # (B, [greedy +] K, T)
         captions = to_captions(self.policy, drawn)
@@ -214,7 +216,11 @@ class SelfCriticalStep:
             rewards, terms = self.reward(said, weights)
         sampled, sampled_reward = drawn[:, -K:], rewards[:, -K:]  # (B, K, T), (B, K)
         baseline = rewards[:, :1] if with_greedy else leave_one_out_baseline(sampled_reward)
-        advantage = (sampled_reward - baseline).to(inputs.device)  # r(w^s) - b   (B, K)
+        advantage = moved(sampled_reward - baseline, inputs.device)  # r(w^s) - b   (B, K)
+        terms |= {
+            "reward": sampled_reward.mean().item(),
+            "tokens": through_eos(sampled, eos).sum(-1).float().mean().item(),
+        }
         loss, kl = self._loss(inputs, memory, *shortest_first(sampled, advantage, eos))
         if config.kl_weight:
             loss = loss + config.kl_weight * kl
@@ -223,10 +229,6 @@ class SelfCriticalStep:
             climbed = self.climbing.loss(said, weights)
             loss = loss + climbed
             terms["encoder_reward"] = -climbed.item()
-        terms |= {
-            "reward": sampled_reward.mean().item(),
-            "tokens": through_eos(sampled, eos).sum(-1).float().mean().item(),
-        }
         return loss, terms
 
     def _loss(
@@ -234,7 +236,8 @@ class SelfCriticalStep:
     ) -> tuple[Tensor, Tensor]:
         """Self-critical loss, and KL to the reference (0 where it has no weight), both ().
 
-        Captions are scored in parts of like length, each cut to its longest: padding is no work.
+        Captions, the shortest of each image first, are scored in parts of like length, each cut to
+        its longest: padding is no work.
         """
         K, eos = sampled.shape[1], self.policy.tokenizer.eos
         loss, kl = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device)
@@ -242,8 +245,11 @@ class SelfCriticalStep:
         if self.reference is not None:
             with torch.no_grad():
                 anchor_memory = self.reference.memory(inputs)
-        for padded, share in zip(sampled.split(_PART, 1), advantage.split(_PART, 1), strict=True):
-            part = padded[..., : int(through_eos(padded, eos).sum(-1).max())]  # (B, k, t)
+        # Asked once for all parts, before a GPU has any of them to finish first.
+        longest = through_eos(sampled, eos).sum(-1).amax(0).tolist()  # (K,), rising
+        for start in range(0, K, _PART):
+            rows = slice(start, start + _PART)
+            part, share = sampled[:, rows, : longest[rows][-1]], advantage[:, rows]  # (B, k, t)
             mask, weight = through_eos(part, eos), part.shape[1] / K
             logits = next_token_logits(self.policy, memory, part)  # (B, k, t, V)
             log_probs = token_log_probs(_tempered(logits, self.config.temperature), part, mask)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from finecap.data.tokenizer import EOS, PAD, WordTokenizer
-from finecap.models.decoding import caption_inputs, decode, to_captions
+from finecap.models.decoding import caption_inputs, decode, is_time_to_look, to_captions
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
 
 
@@ -132,6 +132,17 @@ def test_images_whose_captions_have_ended_cost_no_more_steps(
     assert images[0] == 16
     for t in range(1, len(images)):
         assert needed[t] <= images[t] < max(needed[t] / 0.75, needed[t] + 1)
+
+
+def test_a_gpu_is_asked_every_few_tokens_and_a_cpu_at_each(
+    captioner: TransformerCaptioner,
+) -> None:
+    state = captioner.begin(captioner.memory(torch.randn(1, 5, 6)), 1)
+    looks = {
+        device: [t for t in range(9) if is_time_to_look(t, state, torch.device(device))]
+        for device in ("cpu", "cuda")
+    }
+    assert looks == {"cpu": list(range(9)), "cuda": [3, 7]}
 
 
 def test_no_ngram_is_said_twice(captioner: TransformerCaptioner) -> None:

@@ -1,11 +1,13 @@
 """Self-critical training on a real, tiny world: it learns, it keeps the best, it repeats."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from finecap.config import ScstConfig
 from finecap.data.tokenizer import EOS, PAD
@@ -132,6 +134,23 @@ def test_same_seed_same_weights(tiny: SimpleNamespace, weights_of: Callable[[Pat
     assert first.metrics["val_step"] > 0
     assert weights_of(first.folder) == weights_of(again.folder)
     assert first.val != other.val
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: g++")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+def test_compiled_drawing_trains_as_drawing_does_and_is_compiled_once(
+    tiny: SimpleNamespace,
+) -> None:
+    """By the code of the compiler that users have, not by a traced graph alone."""
+    counters.clear()
+    plain, compiled = (
+        Run(tiny, tiny.new(), steps=3, baseline="greedy", compile_decoding=on)
+        for on in (False, True)
+    )
+    for name in ("loss", "reward", "tokens", "grad_norm"):
+        assert compiled.metrics[name] == pytest.approx(plain.metrics[name], rel=1e-3, abs=1e-3)
+    assert counters["stats"]["unique_graphs"] == 1
 
 
 def test_kl_is_positive_and_logged_where_it_is_weighed(
