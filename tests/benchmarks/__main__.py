@@ -3,6 +3,7 @@
 A benchmark is a file `bench_<name>.py` beside this one: a docstring whose first line says what is
 asked, and `run() -> dict[str, object]`, figures by name that JSON can hold. Each runs in a process
 of its own on one thread; it is shown as a table and written to `$FINECAP_HOME/bench/<name>.json`.
+One that this machine has no device for raises `NotMeasurable`: it says so, and writes nothing.
 They stay out of the tests: speed is for a person to judge, on a machine that is at rest.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.measure import Result, fresh, measured, use_threads
+from tests.benchmarks.measure import NotMeasurable, Result, fresh, measured, use_threads
 
 THREADS = 1
 
@@ -30,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     use_threads(THREADS)  # before the fresh process imports anything
     console = Console()
     for name in names or known:
-        result = fresh(measured, name, THREADS, threads=THREADS)
+        try:
+            result = fresh(measured, name, THREADS, threads=THREADS)
+        except NotMeasurable as reason:
+            console.print(f"{name}: not measured: {reason}\n", soft_wrap=True, highlight=False)
+            continue
         console.print(f"{name}: {result.asked.splitlines()[0]}", soft_wrap=True, highlight=False)
         console.print(table(result))
         console.print(f"{result.write()}\n", soft_wrap=True, highlight=False)

@@ -9,7 +9,6 @@ and 12.4 (small, batch 32), at 10.0 and 4.5 GB.
 
 import torch
 
-from finecap.models.decoding import decode
 from tests.benchmarks.measure import cpu_seconds_of, peak_gb
 from tests.benchmarks.scst_world import FULL_49, FULL_196, SMALL_49, Sizes, World
 
@@ -34,9 +33,7 @@ def figures(sizes: Sizes) -> dict[str, float]:
     def sample() -> None:
         with torch.no_grad():
             memory = world.policy.memory(world.grid)
-        greedy = sizes.baseline == "greedy"
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=sizes.bf16):
-            decode(world.policy, memory, sizes.tokens, greedy=greedy, uniforms=numbers)
+        world.draw(memory, numbers)
 
     best = cpu_seconds_of(
         {

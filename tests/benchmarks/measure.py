@@ -133,12 +133,12 @@ class Result:
         """Into `<name>.json`, whole or not at all: figures, and beside them `about`.
 
         Args:
-            folder: default `$FINECAP_HOME/bench`, without that variable `./var/bench`.
+            folder: default `results_folder()`.
 
         Raises:
             TypeError: a figure that JSON has no form for.
         """
-        folder = folder or home_of(DEFAULT_PROFILE).path / "bench"
+        folder = folder or results_folder()
         about = {key: value for key, value in asdict(self).items() if key != "figures"}
         text = json.dumps({**self.figures, "about": about}, indent=2, allow_nan=False) + "\n"
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,8 +147,21 @@ class Result:
         return partial.replace(folder / f"{self.name}.json")
 
 
+class NotMeasurable(RuntimeError):  # noqa: N818 reads as what happened
+    """This machine lacks what a benchmark measures; says what. No figure is written."""
+
+
+def results_folder() -> Path:
+    """`$FINECAP_HOME/bench`, without that variable `./var/bench`."""
+    return home_of(DEFAULT_PROFILE).path / "bench"
+
+
 def measured(name: str, threads: int) -> Result:
-    """The figures of `bench_<name>.py`, run in this process, which has so many threads."""
+    """The figures of `bench_<name>.py`, run in this process, which has so many threads.
+
+    Raises:
+        NotMeasurable: not on this machine.
+    """
     module = importlib.import_module(f"tests.benchmarks.bench_{name}")
     return Result(name, (module.__doc__ or "").strip(), module.run(), threads)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +15,10 @@ from finecap.config import ClipConfig, ScstConfig
 from finecap.data.tokenizer import WordTokenizer
 from finecap.log import silent
 from finecap.losses import token_log_probs
-from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder
-from finecap.models.transformer import TransformerCaptioner, TransformerShape
+from finecap.models.decoding import decode
+from finecap.models.features import Features
+from finecap.models.transformer import ImageMemory, TransformerCaptioner, TransformerShape
 from finecap.rewards import Ingredients, Reward
 from finecap.training.loop import Loop, Schedule, parameter_groups
 from finecap.training.scst import ScstBatch, SelfCriticalStep, next_token_logits
@@ -37,6 +39,7 @@ class Sizes:
     tokens: int = 20
     baseline: str = "greedy"
     bf16: bool = False
+    compiled: bool = False  # drawing
 
     def but(self, **changes: object) -> "Sizes":
         """The same with some of them changed."""
@@ -51,32 +54,30 @@ SMALL_49 = Sizes(cells=49, batch=32, layers=2, width=256, vocabulary=2001)
 class World:
     """One batch of images, a policy, a reward, and the loop that trains the one by the other."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: Sizes, device: torch.device | None = None) -> None:
         torch.manual_seed(0)
         self.sizes, self.generator = sizes, np.random.default_rng(0)
+        self.device = device or torch.device("cpu")
         words = [f"w{i}" for i in range(sizes.vocabulary - 4)]
-        self.policy = _policy(sizes, words)
-        self.encoder = _encoder(words)
-        self.grid = torch.randn(sizes.batch, sizes.cells, sizes.width)
-        self.vectors = nn.functional.normalize(torch.randn(sizes.batch, 512), dim=-1)
+        self.policy = _policy(sizes, words).to(self.device)
+        self.encoder = _encoder(words).to(self.device)
+        grid = torch.randn(sizes.batch, sizes.cells, sizes.width)
+        vectors = nn.functional.normalize(torch.randn(sizes.batch, 512), dim=-1)
+        features = Features(pd.DataFrame(), grid.half().numpy(), vectors.numpy())
+        self.grid = features.inputs_of(self.policy, np.arange(sizes.batch))
         config = ScstConfig(
-            max_tokens=sizes.tokens, samples_per_image=sizes.samples, baseline=sizes.baseline
+            max_tokens=sizes.tokens,
+            samples_per_image=sizes.samples,
+            baseline=sizes.baseline,
+            compile_decoding=sizes.compiled,
         )
         schedule = Schedule(1e-6, 1000, 5, cosine=False)
         self.loop = Loop(parameter_groups(self.policy, 0.0), schedule, silent, bf16=sizes.bf16)
         reward = Reward({"clip_s": 1.0}, Ingredients(self.encoder))
-        objective = SelfCriticalStep(self.policy, None, reward, self, config).objective
-        self.objective = partial(objective, weights=reward.weights)
-
-    def inputs_of(self, captioner: Captioner, positions: np.ndarray) -> Tensor:
-        """The grid, whichever images are asked for."""
-        del captioner, positions
-        return self.grid
-
-    def vectors_of(self, positions: np.ndarray) -> Tensor:
-        """The images' vectors, likewise."""
-        del positions
-        return self.vectors
+        critical = SelfCriticalStep(self.policy, None, reward, features, config)
+        self.speaker, self.vectors = critical.speaker, features.vectors_of(np.arange(sizes.batch))
+        self.objective = partial(critical.objective, weights=reward.weights)
+        self.reward = reward
 
     def batch(self) -> ScstBatch:
         """The images, and new numbers for their samples."""
@@ -89,15 +90,27 @@ class World:
         """One whole step."""
         return self.loop.step(self.objective, self.batch())
 
+    def precision(self) -> torch.autocast:
+        """As the loop runs its objective."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.sizes.bf16)
+
+    def draw(self, memory: ImageMemory, uniforms: Tensor) -> Tensor:
+        """Captions of the images as a step draws them, (B, [greedy +] K, T)."""
+        greedy = self.sizes.baseline == "greedy"
+        numbers = uniforms.to(self.device)
+        with self.precision():
+            return decode(self.speaker, memory, self.sizes.tokens, greedy=greedy, uniforms=numbers)
+
     def captions(self) -> Tensor:
         """Sampled captions of full length, (B, K, T)."""
         shape = (self.sizes.batch, self.sizes.samples, self.sizes.tokens)
-        return torch.from_numpy(self.generator.integers(4, self.sizes.vocabulary, shape))
+        ids = self.generator.integers(4, self.sizes.vocabulary, shape)
+        return torch.from_numpy(ids).to(self.device)
 
     def backward(self, captions: Tensor) -> None:
         """One teacher-forced pass over captions, forward and backward."""
         mask = torch.ones_like(captions, dtype=torch.bool)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.sizes.bf16):
+        with self.precision():
             logits = next_token_logits(self.policy, self.policy.memory(self.grid), captions)
             loss = -token_log_probs(logits, captions, mask).mean()
         self.policy.zero_grad(set_to_none=True)
