@@ -4,12 +4,13 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+import finecap.models.torchvision_shim  # noqa: F401  # before a test imports what needs it
 
 WORDS = ("a", "red", "green", "boat", "cat", "on", "the", "sea", "##s", "dog", "'", "small")
 
@@ -203,7 +204,6 @@ def open_clip_models(
     tmp_path_factory: pytest.TempPathFactory, hub_tokenizer: Path, text_models: dict[str, Path]
 ) -> dict[str, SimpleNamespace]:
     """Tiny architectures in open_clip's registry: its own model, and that model's checkpoint."""
-    import_module("finecap.models.torchvision_shim")
     import open_clip
     import torch
     from safetensors.torch import save_file
@@ -262,7 +262,6 @@ FAMILIES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def timm_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A timm model's state dict as timm publishes it, classifier included, weights random."""
-    import_module("finecap.models.torchvision_shim")
     import timm
     import torch
     from safetensors.torch import save_file

@@ -3,10 +3,10 @@
 import itertools
 import math
 from functools import partial
-from importlib import import_module
 
 import pytest
 import torch
+from open_clip.loss import SigLipLoss
 from torch import Tensor
 
 from finecap.data.tokenizer import BOS, EOS, PAD, WordTokenizer
@@ -24,9 +24,6 @@ from finecap.losses import (
 )
 from finecap.models.decoding import decode
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
-
-import_module("finecap.models.torchvision_shim")
-from open_clip.loss import SigLipLoss  # noqa: E402
 
 MAX_TOKENS = 4
 

@@ -5,7 +5,6 @@ import json
 import resource
 import subprocess
 import sys
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -156,7 +155,6 @@ def test_downscaling_is_antialiased():
 
 @pytest.mark.parametrize("shape", [(50, 83), (97, 40), (33, 33), (20, 31)])  # (H, W)
 def test_pixels_are_those_of_clips_own_transform(shape):
-    import_module("finecap.models.torchvision_shim")  # before torchvision
     from torchvision.transforms import CenterCrop, InterpolationMode, Resize
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8))

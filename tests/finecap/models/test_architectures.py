@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import open_clip
 import pytest
 
 from finecap.models.architectures import (
@@ -18,9 +18,6 @@ from finecap.models.architectures import (
 )
 from finecap.models.folder import ModelFolderError
 from tests.finecap.conftest import TINY_TEXT_TOWERS
-
-import_module("finecap.models.torchvision_shim")
-import open_clip  # noqa: E402
 
 ALONE = Path("nowhere") / "weights.safetensors"
 OPENAI = open_clip.get_pretrained_cfg("ViT-B-32", "openai")

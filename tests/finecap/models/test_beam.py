@@ -1,7 +1,5 @@
 """Beam search against all captions there are, and against transformers on the same model."""
 
-import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # before transformers finds it
-
 import itertools
 from types import SimpleNamespace
 

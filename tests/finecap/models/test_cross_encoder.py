@@ -3,21 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from finecap.models.cross_encoder import CrossEncoder, load_cross_encoder
 from finecap.models.folder import ModelFolderError
-
-import_module("finecap.models.torchvision_shim")
-import transformers  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 
 KINDS = ("blip", "vilt")
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "boat", "on", "the", "sea", "cat", "dog")

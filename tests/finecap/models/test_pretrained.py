@@ -7,8 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file, save_file
 
 from finecap.config import ClipConfig
@@ -16,10 +18,6 @@ from finecap.log import silent
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.folder import ModelFolderError
 from finecap.models.pretrained import load_pretrained
-
-import_module("finecap.models.torchvision_shim")
-import open_clip  # noqa: E402
-from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: E402
 
 KINDS = ("tiny-vit", "tiny-rn", "tiny-both-ways", "tiny-siglip", "tiny-coca", "tiny-roberta")
 OTHER_TEXTS = ("tiny-bert", "tiny-m2m", "tiny-mt5")

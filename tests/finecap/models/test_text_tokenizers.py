@@ -2,11 +2,11 @@
 
 import json
 import shutil
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 
@@ -22,9 +22,6 @@ from finecap.models.text_tokenizers import (
     load_text_tokenizer,
     tokenizer_of,
 )
-
-import_module("finecap.models.torchvision_shim")
-import open_clip  # noqa: E402
 
 TEXTS = ["a red boat", "the Sea!", ""]
 

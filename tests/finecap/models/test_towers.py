@@ -1,13 +1,14 @@
 """Towers: sizes, normalisation and trunk checkpoints; features themselves: `test_clip`."""
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import timm
 import torch
+from open_clip.timm_model import TimmModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -15,10 +16,6 @@ from finecap.config import ClipConfig
 from finecap.models import towers
 from finecap.models.architectures import resolve
 from finecap.models.folder import ModelFolderError
-
-import_module("finecap.models.torchvision_shim")
-import timm  # noqa: E402
-from open_clip.timm_model import TimmModel  # noqa: E402
 
 SMALL: dict[str, Any] = {"embed_dim": 16, "text_width": 16, "text_heads": 2, "image_size": 32}
 RESNET = ClipConfig(image_width=8, **SMALL)

@@ -1,6 +1,5 @@
 """The cross-encoder's term: a tiny real BLIP and ViLT reward the captions of kept pixels."""
 
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,16 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from finecap.config import FeaturesConfig, ScstConfig
 from finecap.log import silent
 from finecap.models.features import Features, extract, open_features
 from finecap.models.folder import ModelFolderError
 from finecap.rewards import Ingredients, Reward, RewardBatch
-
-import_module("finecap.models.torchvision_shim")
-import transformers  # noqa: E402
-from tokenizers import Tokenizer, models, pre_tokenizers, processors  # noqa: E402
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "red", "boat", "on", "the", "sea", "cat", "dog")
 LAYERS = {"num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from open_clip.loss import ClipLoss, SigLipLoss
 from safetensors.torch import load_file, save_file
 
 from finecap.config import ClipConfig
@@ -20,9 +20,6 @@ from finecap.models.clip import load_encoder
 from finecap.models.folder import ModelFolderError
 from finecap.models.pretrained import load_pretrained
 from finecap.training.clip import drop_words, matching_loss, texts_of, train_clip
-
-import_module("finecap.models.torchvision_shim")
-from open_clip.loss import ClipLoss, SigLipLoss  # noqa: E402
 
 WITHOUT_ALT_TEXT = Record("images/1.png", "train", ("a boat", "the sea"))
 LOCKED = {"image_tower": "timm", "timm_model": "mobilenetv2_050", "image_trainable": False}
