@@ -7,6 +7,7 @@ A run that goes on from step n takes the very steps a straight run takes, bit fo
 What is saved is what the stage names as `parts`: modules, the loop (optimiser, step, torch's random
 state), the batches' position, the best model so far. Which model is handed over is `selection`'s.
 Of several processes the first saves, all load, and a signal to one ends all after the same step.
+While a run goes on, its first process holds the folder's lock: a second run is refused at once.
 """
 
 import json
@@ -15,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,11 +29,14 @@ from torch import Tensor
 
 from finecap.log import Log
 from finecap.models.folder import ModelFolderError
+from finecap.training.lock import InUseError, locked
 from finecap.training.processes import ALONE, Processes
 
 EVERY_S = 60.0
 _STEP, _TENSORS, _STATE = "step-", "state.safetensors", "state.json"
 _KIND = "finecap checkpoint 1"
+LOCK = "lock"
+"""File of a checkpoint folder that its run holds."""
 
 
 class Stateful(Protocol):
@@ -83,24 +87,26 @@ class Checkpoints:
             The step that the run goes on from, 0 where it begins.
 
         Raises:
+            InUseError: another run holds the folder; for all processes alike.
             ModelFolderError: a checkpoint that is truncated, foreign, or of other settings, or not
                 the same one for all processes.
         """
         self._parts = parts
-        step = self._load()
-        found = self.processes.gather(step)
-        if len(set(found)) > 1:
-            raise ModelFolderError(
-                f"checkpoints {self.folder}: the processes found steps {found}, expected the same "
-                "one; put the folder where all of them see it"
-            )
-        before = self._catch_signals() if self.folder is not None else {}
-        self._saved_at = time.monotonic()
-        try:
-            yield step
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with self._alone_in_the_folder():
+            step = self._load()
+            found = self.processes.gather(step)
+            if len(set(found)) > 1:
+                raise ModelFolderError(
+                    f"checkpoints {self.folder}: the processes found steps {found}, expected the "
+                    "same one; put the folder where all of them see it"
+                )
+            before = self._catch_signals() if self.folder is not None else {}
+            self._saved_at = time.monotonic()
+            try:
+                yield step
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     def after_step(self, step: int, *, now: bool = False) -> None:
         """Save when a minute has passed, when asked to, or when a signal ends the run.
@@ -118,6 +124,21 @@ class Checkpoints:
             self.processes.wait()  # whoever is gone earlier makes torchrun end the one that saves
             name = signal.Signals(ended_by).name
             raise TrainingInterrupted(f"{name} after step {step}; saved in {self.folder}")
+
+    @contextmanager
+    def _alone_in_the_folder(self) -> Generator[None]:
+        """The first process holds the folder's lock; that it cannot is told to all."""
+        with ExitStack() as held:
+            refused = ""
+            if self.folder is not None and self.processes.is_first:
+                try:
+                    held.enter_context(locked(self.folder / LOCK, f"checkpoints {self.folder}"))
+                except InUseError as error:
+                    refused = str(error)
+            refused = self.processes.gather(refused)[0]
+            if refused:
+                raise InUseError(refused)
+            yield
 
     def _save(self, folder: Path, step: int) -> None:
         """Write a checkpoint; older ones go when it is in place."""

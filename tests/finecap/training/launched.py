@@ -22,6 +22,7 @@ from finecap.data.records import read_records
 from finecap.models.folder import ModelFolderError
 from finecap.training import loop, mle, scst
 from finecap.training.checkpoint import TrainingInterrupted
+from finecap.training.lock import InUseError
 from finecap.training.processes import Processes, joined
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -84,7 +85,7 @@ def play(run: Run, processes: Processes) -> dict[str, Any]:
     try:
         metrics = _train(run, processes, lambda message, *_, **__: lines.append(message))
         ended = "whole"
-    except (TrainingInterrupted, ModelFolderError) as error:
+    except (TrainingInterrupted, ModelFolderError, InUseError) as error:
         metrics, ended = {}, str(error)
     finally:
         mle.Loop = scst.Loop = loop.Loop

@@ -15,7 +15,9 @@ from torch import nn
 from finecap.log import silent
 from finecap.models.folder import ModelFolderError
 from finecap.training import checkpoint
-from finecap.training.checkpoint import Checkpoints, TrainingInterrupted, save_batch
+from finecap.training.checkpoint import LOCK, Checkpoints, TrainingInterrupted, save_batch
+from finecap.training.lock import InUseError, is_locked, locked
+from finecap.training.processes import Processes
 
 SETTINGS = {"lr": 0.1, "steps": 10}
 
@@ -88,7 +90,7 @@ def test_a_save_comes_when_its_time_has_come(
     checkpoints = Checkpoints(tmp_path, SETTINGS, silent)
     with checkpoints.resuming(counter=Counter()):
         checkpoints.after_step(1)
-        assert not list(tmp_path.iterdir())
+        assert not list(tmp_path.glob("step-*"))
         monkeypatch.setattr(checkpoint, "EVERY_S", -1.0)
         checkpoints.after_step(2)
     assert [f.name for f in tmp_path.iterdir()] == ["step-00000002"]
@@ -152,6 +154,38 @@ def test_other_parts_are_refused(tmp_path: Path) -> None:
         checkpoints.resuming(other=Counter()),
     ):
         pass
+
+
+def test_a_second_run_in_the_folder_is_refused_at_once(tmp_path: Path) -> None:
+    first, second = (Checkpoints(tmp_path, SETTINGS, silent) for _ in range(2))
+    with first.resuming(counter=Counter()):
+        refusal = pytest.raises(InUseError, match=f"checkpoints {tmp_path} is in use by process")
+        with refusal, second.resuming(counter=Counter()):
+            pass
+        first.after_step(2, now=True)
+    with second.resuming(counter=Counter()) as step:
+        assert step == 2
+    assert [f.name for f in tmp_path.iterdir()] == ["step-00000002"]
+
+
+def test_another_process_than_the_first_takes_no_lock(tmp_path: Path) -> None:
+    with locked(tmp_path / LOCK, "the first's"):
+        checkpoints = Checkpoints(tmp_path, SETTINGS, silent, Processes(rank=1))
+        with checkpoints.resuming(counter=Counter()) as step:
+            assert step == 0
+
+
+def test_a_run_that_is_not_resumable_takes_no_lock() -> None:
+    with Checkpoints(None, SETTINGS, silent).resuming(counter=Counter()) as step:
+        assert step == 0
+
+
+def test_the_lock_is_held_until_the_run_has_saved_its_last_step(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, SETTINGS, silent)
+    with checkpoints.resuming(counter=Counter()):
+        checkpoints.after_step(1, now=True)
+        assert is_locked(tmp_path / LOCK)
+    assert not is_locked(tmp_path / LOCK)
 
 
 def test_a_kept_batch_can_be_read(tmp_path: Path) -> None:

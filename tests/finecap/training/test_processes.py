@@ -1,5 +1,6 @@
 """Two processes of `torchrun` train what one trains, end together, and go on together."""
 
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,6 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finecap.training.checkpoint import LOCK
+from finecap.training.lock import locked
 from finecap.training.processes import ALONE, joined
 from tests.finecap.training.launched import Run, inputs_of, launch, play
 
@@ -44,6 +47,7 @@ class World:
             self.run("dropout-resumed", mle, ended),
             self.run("apart-ended", mle, apart, signal=(0, 1, signal.SIGTERM)),
             self.run("apart", mle, apart),
+            self.run("in-use", mle, str(out / "in-use-by-another")),
             Run("average", "average", {}, self.inputs, str(out)),
         ]
         self.killed = self.run(KILLED, SCST, kept, signal=(1, 6, signal.SIGKILL))
@@ -77,7 +81,8 @@ def flat(model: Path) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def world(tiny: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> World:
     world = World(tiny, tmp_path_factory.mktemp("processes"))
-    launched = launch(world.straight)
+    with locked(world.out / "in-use-by-another" / LOCK, "the other's"):
+        launched = launch(world.straight)
     assert launched.returncode == 0, launched.stderr
     return world
 
@@ -158,3 +163,11 @@ def test_processes_that_find_other_checkpoints_are_refused(world: World) -> None
     ended = [world.by_name["apart"].report(rank)["ended"] for rank in (0, 1)]
     assert ended[0].startswith(f"checkpoints {world.out / 'apart-0'}: the processes found steps")
     assert all("found steps [1, 0], expected the same one" in how for how in ended)
+
+
+@pytest.mark.slow
+def test_a_folder_in_use_is_refused_by_all_processes_alike(world: World) -> None:
+    ended = [world.by_name["in-use"].report(rank)["ended"] for rank in (0, 1)]
+    folder = world.out / "in-use-by-another"
+    assert ended[0] == ended[1]
+    assert ended[0].startswith(f"checkpoints {folder} is in use by process {os.getpid()} on ")
