@@ -38,7 +38,7 @@ class Artifact:
     path: Path
     data_version: str
     data_md5: str = ""  # of the data set at the root of its lineage
-    inputs: Mapping[str, str] = field(default_factory=dict)  # data version by asset
+    inputs: Mapping[str, str] = field(default_factory=dict)  # version by asset or package
     metrics: Mapping[str, float] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)  # markdown by title, for the UI

@@ -20,7 +20,7 @@ from dagster_project import metadata
 from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
 from dagster_project.home import Home
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
-from dagster_project.versions import code_version, data_version
+from dagster_project.versions import code_version, data_version, plug_ins
 from finecap.config import Stage
 from finecap.log import Log
 
@@ -305,9 +305,10 @@ def stage(
     def declare(body: Callable[..., Any]) -> dg.AssetsDefinition:
         defaults = run if settings is None else with_defaults(run, settings)
         body.__annotations__["config"] = defaults
+        packages = {} if settings is None else plug_ins(settings_dump(settings))
         return dg.asset(
             group_name=group,
-            code_version=code_version(modules, files),
+            code_version=code_version(modules, files, packages),
             io_manager_key="artifacts",
             op_tags={"dagster/priority": str(priority)},
             kinds=set(kinds),
@@ -379,8 +380,8 @@ def _plan(context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[
     """Name and data version of what the stage makes."""
     key = context.asset_key
     code = context.assets_def.code_versions_by_key[key] or ""
-    versions = {artifact.asset: artifact.data_version for artifact in inputs}
     dump = settings_dump(config)
+    versions = {artifact.asset: artifact.data_version for artifact in inputs} | plug_ins(dump)
     md5s = {artifact.data_md5 for artifact in inputs}
     if len(md5s) > 1:
         raise dg.Failure(

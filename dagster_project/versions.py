@@ -3,7 +3,8 @@
 `code_version` hashes the modules a stage names and whatever finecap modules those import, read as
 files and never imported. It hashes the syntax tree without docstrings, so that a comment or a
 reformatted line retrains nothing, while any change of behaviour does. Left out: `config` and `log`
-(settings enter a data version by value) and versions of installed packages.
+(settings enter a data version by value) and versions of installed packages, but for those whose
+reward terms the settings weigh: these enter like an input.
 
 `folder_md5` is DVC's: md5 of the sorted JSON list of each file's md5 and path, plus `.dir`.
 """
@@ -16,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import util
+from importlib.metadata import entry_points
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from typing import Any
 PACKAGE = "finecap"
 NOT_CODE = ("finecap.config", "finecap.log")
 """Settings enter a data version by value."""
+REWARDS = "finecap.rewards"
+"""Group of the entry points that bring reward terms; `finecap.rewards.registry` needs torch."""
 _CHUNK = 1 << 20  # bytes
 _IMPORT = re.compile(
     rf"^[ \t]*(?:from|import)[ \t]+({PACKAGE}[\w.]*)(?:[ \t]+import[ \t]+(\([^)]*\)|[^\n]*))?", re.M
@@ -31,13 +35,36 @@ _NAME = re.compile(r"\w+")
 
 
 def data_version(inputs: Mapping[str, str], config: Mapping[str, Any], code: str) -> str:
-    """The version of what a stage makes of `inputs` (version by asset), `config` and `code`."""
-    content = json.dumps([sorted(inputs.items()), config, code], sort_keys=True)
+    """The version of what a stage makes of `inputs` (version by asset), `config` and `code`.
+
+    Installed packages that bring reward terms of `config` count among the inputs, named or not.
+    """
+    everything = {**inputs, **plug_ins(config)}
+    content = json.dumps([sorted(everything.items()), config, code], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def code_version(modules: Sequence[str], files: Iterable[Path] = ()) -> str:
+def plug_ins(config: Mapping[str, Any]) -> dict[str, str]:
+    """Version of each installed package whose reward terms `config` weighs, by `package NAME`."""
+    weighed = config.get("weights")
+    if not weighed:
+        return {}
+    brought = [point for point in entry_points(group=REWARDS) if point.name in weighed]
+    packages = [point.dist for point in brought if point.dist is not None]
+    return {f"package {p.name}": p.version for p in packages if p.name != PACKAGE}
+
+
+def code_version(
+    modules: Sequence[str],
+    files: Iterable[Path] = (),
+    packages: Mapping[str, str] | None = None,
+) -> str:
     """Content hash of `modules`, of the finecap modules they import, and of data `files`.
+
+    Args:
+        modules: by their dotted names.
+        files: that their result depends on.
+        packages: version by name of those that bring a part of the code.
 
     Raises:
         FileNotFoundError: a named module does not exist.
@@ -47,6 +74,8 @@ def code_version(modules: Sequence[str], files: Iterable[Path] = ()) -> str:
         digest.update(f"{module}\0{_syntax(module_file(module))}\0".encode())
     for file in sorted(files):
         digest.update(f"{file.name}\0".encode() + file.read_bytes())
+    for package, version in sorted((packages or {}).items()):
+        digest.update(f"{package}\0{version}\0".encode())
     return digest.hexdigest()[:16]
 
 

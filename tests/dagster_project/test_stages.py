@@ -7,12 +7,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.artifacts import NoSpaceError
+from dagster_project.artifacts import ArtifactStore, NoSpaceError
 from dagster_project.home import Home
-from dagster_project.run_config import Forcible, MleRun
+from dagster_project.run_config import Forcible, MleRun, ScstRun
 from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracking import Tracker
-from finecap.config import MleConfig
+from finecap.config import MleConfig, ScstConfig
 
 CALLS: list[str] = []
 
@@ -248,3 +248,31 @@ def test_what_a_dead_run_left_is_found_by_the_next_unless_forced(
     materialize(graph, resources, instance, run_config=config)
     assert kept == [[], found]
     assert not list((home.checkpoints / "model").iterdir())
+
+
+def test_a_stage_that_weighs_a_plug_in_is_made_again_after_its_upgrade(
+    resources, instance, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Weighed in the Launchpad alone; which release it was stands among the artifact's inputs."""
+
+    @stage(ScstRun, ScstConfig(), group="test", modules=())
+    def rewarded(
+        context: dg.AssetExecutionContext, config: ScstRun, stages: Stages
+    ) -> dg.MaterializeResult:
+        return stages.run(context, config, [], lambda _folder, _log: {})
+
+    def status_with(release: str) -> object:
+        info = tmp_path / "manners-0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Name: manners\nVersion: {release}\n")
+        (info / "entry_points.txt").write_text("[finecap.rewards]\npoliteness = manners:Term\n")
+        config = {"ops": {"rewarded": {"config": {"weights": {"politeness": 1.0}}}}}
+        outcome = materialize([rewarded], resources, instance, run_config=config)
+        return shown(outcome, "rewarded")["status"].value
+
+    monkeypatch.syspath_prepend(tmp_path)
+    releases = ["1.0", "1.0", "1.1", "1.0"]
+    assert [status_with(r) for r in releases] == ["made", "reused", "made", "reused"]
+    store = ArtifactStore(home.artifacts)
+    made = [store.get("rewarded", f.name).inputs for f in (home.artifacts / "rewarded").iterdir()]
+    assert sorted(inputs["package manners"] for inputs in made) == ["1.0", "1.1"]

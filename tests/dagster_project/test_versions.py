@@ -1,11 +1,12 @@
 """Versions by content, against DVC's own hash and against what should and should not count."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from dagster_project import versions
-from dagster_project.versions import closure, code_version, data_version, folder_md5
+from dagster_project.versions import closure, code_version, data_version, folder_md5, plug_ins
 
 
 def test_data_version_changes_with_input_config_and_code():
@@ -104,6 +105,83 @@ def test_code_version_sees_a_change_in_a_data_file(tmp_path: Path):
     before = code_version([], [words])
     words.write_text("blue")
     assert before != code_version([], [words])
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Put a version of a distribution that brings a reward term on the path, as pip would."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def put(version: str, distribution: str = "manners", term: str = "politeness") -> None:
+        for old in tmp_path.glob(f"{distribution}-*.dist-info"):
+            shutil.rmtree(old)
+        info = tmp_path / f"{distribution}-{version}.dist-info"
+        info.mkdir()
+        about = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+        (info / "METADATA").write_text(about)
+        entry = f"[{versions.REWARDS}]\n{term} = {distribution}:Term\n"
+        (info / "entry_points.txt").write_text(entry)
+
+    return put
+
+
+POLITE = {"weights": {"clip_s": 1.0, "politeness": 0.5}}
+
+
+def test_project_and_library_mean_the_same_entry_points():
+    from finecap.rewards.registry import GROUP
+
+    assert versions.REWARDS == GROUP
+
+
+def test_another_release_of_a_plug_in_is_another_data_version(install):
+    without = data_version({"a": "1"}, POLITE, "code")
+    install("1.0")
+    first = data_version({"a": "1"}, POLITE, "code")
+    assert plug_ins(POLITE) == {"package manners": "1.0"}
+    assert first == data_version({"a": "1", "package manners": "1.0"}, POLITE, "code")
+    install("1.1")
+    assert len({without, first, data_version({"a": "1"}, POLITE, "code")}) == 3
+
+
+def test_a_plug_in_that_no_weight_names_changes_nothing(install):
+    settings = [{"weights": {"clip_s": 1.0}}, {"lr": 0.1}]
+    before = [data_version({}, config, "code") for config in settings]
+    install("1.0")
+    install("1.0", "courtesy", "courtesy")
+    assert [data_version({}, config, "code") for config in settings] == before
+    assert plug_ins(POLITE) == {"package manners": "1.0"}
+
+
+def test_finecaps_own_terms_count_by_their_code_alone(install):
+    install("9.9", versions.PACKAGE)
+    assert plug_ins(POLITE) == {}
+
+
+def test_code_version_sees_another_release_of_a_package():
+    releases = [{}, {"package manners": "1.0"}, {"package manners": "1.1"}]
+    assert len({code_version([], packages=release) for release in releases}) == 3
+
+
+def test_an_asset_that_weighs_a_plug_in_is_out_of_date_after_its_upgrade(install):
+    """Dagster shows as unsynced what was made by another code version."""
+    from dagster_project.assets.captioner import scst
+    from finecap.config import load_profile
+
+    smoke = load_profile("smoke")
+    polite = smoke.scst["clip_s"].model_copy(update=POLITE)
+    profile = smoke.model_copy(update={"scst": {**smoke.scst, "clip_s": polite}})
+
+    def code_versions() -> list[str]:
+        made = (scst(profile, reward) for reward in ("clip_s", "cider"))
+        return [version for asset in made for version in asset.code_versions_by_key.values()]
+
+    install("1.0")
+    first = code_versions()
+    assert code_versions() == first
+    install("1.1")
+    changed = [before != after for before, after in zip(first, code_versions(), strict=True)]
+    assert changed == [True, False]
 
 
 def test_folder_md5_is_what_dvc_computes(tmp_path: Path):

@@ -6,8 +6,9 @@ object a factory, `Ingredients -> Term`:
     [project.entry-points."finecap.rewards"]
     politeness = "my_package:Politeness"
 
-Its name then stands in a profile's `weights` like any other. The version of a plug-in's code enters
-no data version: after changing one, force the captioners that use it.
+Its name then stands in a profile's `weights` like any other. The package's name and version enter
+the data version of the captioners that use it, so that another release of it trains them anew. Its
+code does not: after a change without another version (an editable install), force them.
 """
 
 from collections.abc import Callable
