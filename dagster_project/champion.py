@@ -14,9 +14,10 @@ import dagster as dg
 
 from dagster_project import metadata
 from dagster_project.artifacts import Artifact
+from dagster_project.reporting import History, reporter
 from dagster_project.scoring import evaluating
 from dagster_project.shown import records_of
-from dagster_project.stages import Stages, reporter, result
+from dagster_project.stages import Stages, result
 from dagster_project.versions import data_version
 from finecap.config import EvaluationConfig, FeaturesConfig
 
@@ -145,7 +146,7 @@ def _score_again(
     from finecap.models.features import extract
 
     dataset, validated, _, judge, _ = parts
-    log = reporter(context, [])
+    log = reporter(context, History())
     context.log.info(f"scoring champion v{version.version} again, on today's data")
     with stages.store.writing(AGAIN, name) as folder, tempfile.TemporaryDirectory() as scratch:
         pair, seen = Path(scratch) / "pair", Path(scratch) / "features"

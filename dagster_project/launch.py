@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
 from typing import Any
@@ -59,16 +59,13 @@ def _launch(
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     inbox = _Inbox(log)
-    ways = (dg.PipesTempFileContextInjector(), _Reader())
     with (
-        # Of an asset's own context, Dagster reads what it has deprecated.
-        dg.open_pipes_session(context.op_execution_context, *ways) as session,
+        _listening(context, inbox) as session,
         _torchrun(task, logs, session.get_bootstrap_env_vars()) as process,
     ):
         while process.poll() is None:
             inbox.take(session)
             time.sleep(POLL_S)
-    inbox.take(session)
     if process.returncode != 0 or inbox.result is None:
         name = "/".join(context.asset_key.path)
         raise dg.Failure(
@@ -103,6 +100,21 @@ class _Inbox:
                 self.result = message["result"]
             else:
                 self._log(message["message"], message["step"], **message["metrics"])
+
+
+@contextmanager
+def _listening(context: dg.AssetExecutionContext, inbox: _Inbox) -> Iterator[dg.PipesSession]:
+    """A session with processes; what they said last is taken when they are gone, however it ends.
+
+    An interrupted asset's processes still end their step and save it: no checkpoint may hold a step
+    that its history lacks.
+    """
+    ways = (dg.PipesTempFileContextInjector(), _Reader())
+    # Of an asset's own context, Dagster reads what it has deprecated.
+    opened = dg.open_pipes_session(context.op_execution_context, *ways)
+    with ExitStack() as closed, opened as session:
+        closed.callback(inbox.take, session)
+        yield session
 
 
 @contextmanager

@@ -7,10 +7,8 @@ profile's settings as its run config. No asset's name or model lives here.
 """
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,41 +17,22 @@ import dagster as dg
 from dagster_project import metadata
 from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
 from dagster_project.home import Home
+from dagster_project.registration import Plan, Registered, register, tags_of
+from dagster_project.reporting import History, reporter
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
+from dagster_project.tracked_run import TrackedRun
+from dagster_project.unfinished import clear_finished, unfinished
 from dagster_project.versions import code_version, data_version, plug_ins
 from finecap.config import Stage
 from finecap.log import Log
 
 if TYPE_CHECKING:
-    from dagster_project.tracking import ModelVersion, TrackedRun, Tracker
+    from dagster_project.tracking import Tracker
 
 Work = Callable[[Path, Log], Mapping[str, float]]
 """Writes an artifact into the empty folder it is given and returns its metrics."""
 Details = Callable[[Path], Mapping[str, str]]
 """Markdown by title for the UI, from the finished folder."""
-LOG_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class Registered:
-    """How a stage's artifact enters the model registry."""
-
-    name: str
-    variant: str
-    encoder: Artifact | None = (
-        None  # of a captioner: exported with it, so that it can caption alone
-    )
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a stage is about to make."""
-
-    asset: str
-    version: str
-    data_md5: str
-    inputs: Mapping[str, str]
-    config: Mapping[str, Any]
 
 
 class Stages(dg.ConfigurableResource):
@@ -81,8 +60,7 @@ class Stages(dg.ConfigurableResource):
         self, context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[Artifact]
     ) -> Path:
         """Where training keeps its state until it has ended, so that a retry goes on from there."""
-        plan = _plan(context, config, inputs)
-        return self.home.checkpoints / plan.asset / plan.version
+        return self._unfinished(_plan(context, config, inputs))
 
     def tracker(self, context: dg.AssetExecutionContext) -> "Tracker":
         """The profile's MLflow store, on behalf of this Dagster run."""
@@ -114,17 +92,18 @@ class Stages(dg.ConfigurableResource):
 
         Raises:
             NoSpaceError: the disk filled up; nothing half-written is left behind.
+            InUseError: another process trains this very version.
         """
         plan = _plan(context, config, inputs)
         found = None if config.force else self.store.find(plan.asset, plan.version)
         is_reused = found is not None and is_valid(found)
         artifact = found
         if artifact is None or not is_reused:
-            unfinished = self.checkpoints(context, config, inputs)
-            if config.force and context.retry_number == 0:
-                shutil.rmtree(unfinished, ignore_errors=True)
-            artifact = self._make(context, plan, work, details, registered)
-            shutil.rmtree(unfinished, ignore_errors=True)
+            is_anew = config.force and context.retry_number == 0
+            artifact = self._make(context, plan, work, details, registered, is_anew)
+        elif registered is not None:
+            for line in clear_finished(self._unfinished(plan)):
+                context.log.info(line)
         extra: dict[str, Any] = {}
         if registered is not None:
             extra = self._enter(context, artifact, registered, is_new=not is_reused)
@@ -184,6 +163,10 @@ class Stages(dg.ConfigurableResource):
         version = made.data_version.value if made.data_version else ""
         return self.store.get("/".join(context.asset_key.path), version)
 
+    def _unfinished(self, plan: Plan) -> Path:
+        """The folder of a version's training until it has ended."""
+        return self.home.checkpoints / plan.asset / plan.version
+
     def _make(
         self,
         context: dg.AssetExecutionContext,
@@ -191,12 +174,31 @@ class Stages(dg.ConfigurableResource):
         work: Work,
         details: Details | None,
         registered: Registered | None,
+        is_anew: bool,
     ) -> Artifact:
-        """Run `work` in a folder that becomes the artifact when all went well."""
+        """Run `work` in a folder that becomes the artifact when all went well.
+
+        A model's training goes on where an attempt before was broken off, in the same MLflow run,
+        unless it `is_anew`.
+        """
         if registered is None:
-            return self._write(context, plan, work, details, None)
-        with self.tracker(context).child(plan.asset, plan.config, _tags(plan, registered)) as run:
-            return self._write(context, plan, work, details, run)
+            return self._write(context, plan, work, details, History())
+        tags = tags_of(plan, registered)
+        with unfinished(self._unfinished(plan)) as kept:
+            if is_anew:
+                kept.empty()
+            before = kept.run_id
+            with self.tracker(context).child(plan.asset, plan.config, tags, before) as run:
+                kept.report_to(run)
+                if before not in {None, run.run_id}:
+                    context.log.warning(
+                        f"MLflow run {before} of the training so far was deleted, or is finished: "
+                        f"a new run, {run.run_id}, has its metrics and takes those to come"
+                    )
+                artifact = self._write(context, plan, work, details, kept.history, run)
+            for line in kept.clear():
+                context.log.info(line)
+        return artifact
 
     def _write(
         self,
@@ -204,16 +206,19 @@ class Stages(dg.ConfigurableResource):
         plan: Plan,
         work: Work,
         details: Details | None,
-        run: "TrackedRun | None",
+        history: History,
+        run: TrackedRun | None = None,
     ) -> Artifact:
-        history: list[dict[str, float]] = []
         with self.store.writing(plan.asset, plan.version) as folder:
             started = time.monotonic()
             metrics = dict(work(folder, reporter(context, history, run)))
             seconds = time.monotonic() - started
             if run is not None:
                 run.log(None, metrics)
-            shown = {"curves": metadata.curves(history), **(details(folder) if details else {})}
+            shown = {
+                "curves": metadata.curves(history.rows),
+                **(details(folder) if details else {}),
+            }
             artifact = Artifact(
                 plan.asset,
                 folder,
@@ -223,7 +228,7 @@ class Stages(dg.ConfigurableResource):
                 metrics=metrics,
                 config=plan.config,
                 details={title: text for title, text in shown.items() if text},
-                history=tuple(history),
+                history=tuple(history.rows),
                 seconds=seconds,
                 run_id=run.run_id if run else None,
             )
@@ -240,37 +245,12 @@ class Stages(dg.ConfigurableResource):
         tracker = self.tracker(context)
         version = tracker.version(registered.name, artifact.data_version)
         if version is None or is_new:
-            version = self._register(tracker, artifact, registered)
+            version = register(tracker, self.store, artifact, registered, self.profile, self.home)
         run_id = version.run_id or ""
         return {
             "registered_model": f"{version.name} v{version.version}",
             "mlflow_run": dg.MetadataValue.url(tracker.page(run_id)),
         }
-
-    def _register(
-        self, tracker: "Tracker", artifact: Artifact, registered: Registered
-    ) -> "ModelVersion":
-        """Register an artifact, with a run rebuilt from its record where the store lost its own."""
-        from dagster_project.tracking import EXPORT, model_of
-
-        plan = Plan(
-            artifact.asset,
-            artifact.data_version,
-            artifact.data_md5,
-            artifact.inputs,
-            artifact.config,
-        )
-        tags = _tags(plan, registered)
-        run_id = artifact.run_id
-        if run_id is None or not tracker.has_run(run_id):
-            run_id = tracker.replay(artifact.asset, artifact.config, artifact.history, tags)
-            artifact = self.store.record(replace(artifact, run_id=run_id))
-        kind = "encoder" if registered.encoder is None else "captioner"
-        model = model_of(registered.name, registered.variant, kind, Path(self.root))
-        with tempfile.TemporaryDirectory(dir=self.store.root, prefix=".export-") as scratch:
-            folder = Path(scratch) / EXPORT
-            export(artifact, registered.encoder, folder)
-            return tracker.register(model, run_id, folder, {**tags, "profile": self.profile})
 
 
 def experiment_of(profile: str) -> str:
@@ -319,36 +299,6 @@ def stage(
     return declare
 
 
-def reporter(
-    context: dg.AssetExecutionContext,
-    history: list[dict[str, float]],
-    run: "TrackedRun | None" = None,
-) -> Log:
-    """A `log` callback: lines to Dagster, metrics to the history and to MLflow.
-
-    Lines of steps are thinned to one a second, because each is a row of Dagster's event log.
-    """
-    shown_at = 0.0
-    counts: dict[str, int] = {}
-
-    def log(message: str, step: int | None = None, **metrics: float) -> None:
-        nonlocal shown_at
-        if metrics:
-            first = next(iter(metrics))
-            counts[first] = counts.get(first, -1) + 1
-            row = {name: float(value) for name, value in metrics.items()}
-            history.append({"step": float(counts[first] if step is None else step), **row})
-            if run is not None:
-                run.log(step, row)
-        if step is None or time.monotonic() - shown_at > LOG_EVERY_S:
-            shown_at = time.monotonic()
-            numbers = " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
-            at = "" if step is None else f"step {step} "
-            context.log.info(f"{at}{message} {numbers}".rstrip())
-
-    return log
-
-
 def result(artifact: Artifact, is_reused: bool, extra: Mapping[str, Any]) -> dg.MaterializeResult:
     """The materialization: data version, numbers, and what people look at."""
     shown = {title: dg.MetadataValue.md(text) for title, text in artifact.details.items()}
@@ -365,17 +315,6 @@ def result(artifact: Artifact, is_reused: bool, extra: Mapping[str, Any]) -> dg.
     )
 
 
-def export(artifact: Artifact, encoder: Artifact | None, destination: Path) -> None:
-    """Copy what serving loads into `destination`: an encoder alone, or a captioner with its own."""
-    if encoder is None:
-        unserved = shutil.ignore_patterns(MARKER, "checkpoint*", "*.npy")
-        shutil.copytree(artifact.path, destination, ignore=unserved, dirs_exist_ok=True)
-    else:
-        from finecap.models.export import export_pair
-
-        export_pair(artifact.path, encoder.path, destination)
-
-
 def _plan(context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[Artifact]) -> Plan:
     """Name and data version of what the stage makes."""
     key = context.asset_key
@@ -390,18 +329,3 @@ def _plan(context: dg.AssetExecutionContext, config: Forcible, inputs: Sequence[
         )
     name = "/".join(key.path)
     return Plan(name, data_version(versions, dump, code), "".join(md5s), versions, dump)
-
-
-def _tags(plan: Plan, registered: Registered) -> dict[str, str]:
-    """Where a model comes from."""
-    import json
-
-    return {
-        "asset": plan.asset,
-        "variant": registered.variant,
-        "model": registered.name,
-        "data_version": plan.version,
-        "data_md5": plan.data_md5,
-        "parents": ", ".join(f"{name}@{version}" for name, version in plan.inputs.items()),
-        "config": json.dumps(plan.config, sort_keys=True),
-    }

@@ -4,6 +4,10 @@ Metrics are buffered and sent in batches of a few seconds, because a commit of t
 costs as much as a training step of a small model. Registration is idempotent: a model name holds
 one version per data version, so a retry registers nothing twice. Models are stored as files plus
 code (models-from-code), never as pickles. This is the only module that imports mlflow at its top.
+
+A run whose training was broken off is gone on with, so that its charts are whole. It moves below
+the pipeline run that goes on with it: there people compare it with the other models of that run,
+and the pipeline run that was broken off has nothing to compare. Which those were is a tag.
 """
 
 import fcntl
@@ -13,7 +17,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,12 +32,13 @@ with warnings.catch_warnings():
     import mlflow.store.tracking.sqlalchemy_store
 
     import mlflow
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LifecycleStage, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from dagster_project.home import MODEL_TRAINING
+from dagster_project.tracked_run import TrackedRun, points_of
 from mlflow import MlflowClient
 
 # Read when it is first needed; a bar per file copied would drown the pipeline's own lines.
@@ -42,10 +46,13 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-FLUSH_S = 5.0
 EXPORT = "exported"
 """Folder of a registered version that holds the model's files."""
-_MAX_BATCH = 900  # metrics; MLflow takes 1,000
+FINISHED = "FINISHED"
+"""Status of a run whose stage has ended well."""
+INTERRUPTED = "interrupted_dagster_runs"
+"""Tag: pipeline runs in which this training was broken off."""
+_UNKNOWN = "RESOURCE_DOES_NOT_EXIST"  # error code of MLflow's
 _MAX_VALUE = 5_000  # characters of a tag or parameter
 _REQUIREMENTS = ("torch", "open_clip_torch", "timm", "safetensors", "numpy", "pillow", "pandas")
 
@@ -58,35 +65,6 @@ class Model:
     variant: str
     code: Path  # models-from-code wrapper
     signature: ModelSignature
-
-
-class TrackedRun:
-    """One MLflow run that receives a stage's progress; closed by `Tracker.child`."""
-
-    def __init__(self, client: MlflowClient, run_id: str) -> None:
-        """The open run `run_id`."""
-        self.run_id = run_id
-        self._client = client
-        self._waiting: list[Metric] = []
-        self._sent_at = time.monotonic()
-        self._steps: dict[str, int] = {}
-
-    def log(self, step: int | None, metrics: Mapping[str, float]) -> None:
-        """Take metrics of one step; without a step each metric counts its own calls."""
-        now = int(time.time() * 1000)
-        for name, value in metrics.items():
-            at = self._steps.get(name, -1) + 1 if step is None else step
-            self._steps[name] = at
-            self._waiting.append(Metric(name, float(value), now, at))
-        if time.monotonic() - self._sent_at > FLUSH_S:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what waits."""
-        for start in range(0, len(self._waiting), _MAX_BATCH):
-            self._client.log_batch(self.run_id, self._waiting[start : start + _MAX_BATCH])
-        self._waiting = []
-        self._sent_at = time.monotonic()
 
 
 class Tracker:
@@ -115,9 +93,20 @@ class Tracker:
 
     @contextmanager
     def child(
-        self, name: str, config: Mapping[str, Any], tags: Mapping[str, str]
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        continued: str | None = None,
     ) -> Iterator[TrackedRun]:
-        """A run named `name` below the pipeline's, finished or failed as its block is."""
+        """A run named `name` below the pipeline's, finished or failed as its block is.
+
+        Args:
+            name: of the run.
+            config: its parameters.
+            tags: its own; those of the pipeline are added.
+            continued: run to go on with; a new one is begun if that is finished, or deleted.
+        """
         parent = self._parent()
         all_tags = {
             "mlflow.runName": name,
@@ -128,7 +117,7 @@ class Tracker:
             **tags,
         }
         clipped = {key: value[:_MAX_VALUE] for key, value in all_tags.items()}
-        run = TrackedRun(
+        run = self._reopened(continued, clipped) or TrackedRun(
             self.client,
             self.client.create_run(self._experiment_id(), tags=clipped).info.run_id,
         )
@@ -170,35 +159,23 @@ class Tracker:
                 model.name, logged.model_uri, run_id, tags=clipped, model_id=logged.model_id
             )
 
-    def replay(
-        self,
-        name: str,
-        config: Mapping[str, Any],
-        history: Sequence[Mapping[str, float]],
-        tags: Mapping[str, str],
-    ) -> str:
-        """A run rebuilt from an artifact's own record, for a store that has lost the original."""
-        with self.child(name, config, tags) as run:
-            for row in history:
-                metrics = {key: value for key, value in row.items() if key != "step"}
-                run.log(int(row["step"]), metrics)
-        return run.run_id
-
-    def has_run(self, run_id: str | None) -> bool:
-        """Whether the store knows the run."""
+    def status(self, run_id: str | None) -> str | None:
+        """A run's status; None where the store does not have it, or no longer."""
         if run_id is None:
-            return False
+            return None
         try:
-            return bool(self.client.get_run(run_id))
-        except mlflow.MlflowException:
-            return False
+            info = self.client.get_run(run_id).info
+        except mlflow.MlflowException as error:
+            if error.error_code != _UNKNOWN:
+                raise
+            return None
+        return info.status if info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
     def add_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Add scores to a finished run."""
-        now = int(time.time() * 1000)
-        rows = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        for start in range(0, len(rows), _MAX_BATCH):
-            self.client.log_batch(run_id, rows[start : start + _MAX_BATCH])
+        run = TrackedRun(self.client, run_id)
+        run.log(0, metrics)
+        run.flush()
 
     def tag_version(self, version: ModelVersion, key: str, value: str) -> None:
         """Tag a registered version."""
@@ -221,6 +198,18 @@ class Tracker:
         port = os.environ.get("FINECAP_MLFLOW_PORT", "5000")
         place = f"experiments/{self._experiment_id()}/runs/{run_id}?{MODEL_TRAINING}"
         return f"http://localhost:{port}/#/{place}"
+
+    def _reopened(self, run_id: str | None, tags: Mapping[str, str]) -> TrackedRun | None:
+        """The run, open again and below today's pipeline run; None if that cannot be."""
+        if run_id is None or self.status(run_id) in {None, FINISHED}:
+            return None
+        before = self.client.get_run(run_id).data.tags
+        broken_off = [*before.get(INTERRUPTED, "").split(), before.get("dagster_run_id", "")]
+        tags = {**tags, INTERRUPTED: " ".join(dict.fromkeys(broken_off))}
+        tags["mlflow.runName"] = before.get("mlflow.runName", "")  # people may have named it
+        self.client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
+        self.client.update_run(run_id, status="RUNNING")
+        return TrackedRun(self.client, run_id, points_of(self.client, run_id))
 
     def _experiment_id(self) -> str:
         """The profile's experiment, created on first use."""

@@ -10,9 +10,10 @@ import dagster as dg
 
 from dagster_project import shown
 from dagster_project.artifacts import Artifact
+from dagster_project.reporting import History, reporter
 from dagster_project.resources import DataResource
 from dagster_project.run_config import DataRun, ValidationRun, settings
-from dagster_project.stages import Stages, reporter, stage
+from dagster_project.stages import Stages, stage
 from finecap.config import DataConfig, Profile, ValidationConfig
 from finecap.log import Log
 
@@ -34,7 +35,7 @@ def dataset(profile: Profile) -> dg.AssetsDefinition:
         def draw(folder: Path) -> None:
             from finecap.data.scenes import draw_world
 
-            draw_world(folder, chosen, reporter(context, []))
+            draw_world(folder, chosen, reporter(context, History()))
 
         md5 = data.ensure(chosen, draw if chosen.drawn else None, context.log.info)
         seconds = time.monotonic() - started

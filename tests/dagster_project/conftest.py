@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pytest
@@ -11,7 +12,18 @@ from dagster_project.home import Home
 from dagster_project.resources import ArtifactIOManager
 from dagster_project.stages import Stages
 
+if TYPE_CHECKING:
+    from dagster_project.tracking import Tracker
+
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def resources_of(home: Home) -> dict[str, object]:
+    """What assets are handed, of a profile named `test`."""
+    return {
+        "artifacts": ArtifactIOManager(folder=str(home.artifacts)),
+        "stages": Stages(profile="test", root=str(home.root), path=str(home.path)),
+    }
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +45,15 @@ def home(tmp_path: Path, empty_store: Path) -> Home:
 
 
 @pytest.fixture
+def tracker(home: Home) -> "Tracker":
+    from dagster_project.tracking import Tracker
+
+    return Tracker(home.mlflow, "finecap-test", "run-1")
+
+
+@pytest.fixture
 def resources(home: Home) -> dict[str, object]:
-    return {
-        "artifacts": ArtifactIOManager(folder=str(home.artifacts)),
-        "stages": Stages(profile="test", root=str(home.root), path=str(home.path)),
-    }
+    return resources_of(home)
 
 
 @pytest.fixture

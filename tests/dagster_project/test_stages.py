@@ -216,40 +216,6 @@ def test_failed_stage_is_a_failed_mlflow_run(resources, instance, home: Home):
     assert not tracker.client.search_model_versions("name = 'finecap-clip'")
 
 
-def unfinished_model(kept: list[list[str]], fails: bool):
-    """A model whose training leaves state behind, and dies or not."""
-
-    @stage(MleRun, MleConfig(), group="test", modules=(), name="model")
-    def model(
-        context: dg.AssetExecutionContext, config: MleRun, source, stages: Stages
-    ) -> dg.MaterializeResult:
-        def work(_folder, _log):
-            place = stages.checkpoints(context, config, [source])
-            kept.append(sorted(f.name for f in place.glob("*")))
-            place.mkdir(parents=True, exist_ok=True)
-            (place / "step-1").touch()
-            if fails:
-                raise RuntimeError("killed")
-            return {}
-
-        return stages.run(context, config, [source], work)
-
-    return model
-
-
-@pytest.mark.parametrize(("force", "found"), [(False, ["step-1"]), (True, [])])
-def test_what_a_dead_run_left_is_found_by_the_next_unless_forced(
-    resources, instance, home: Home, force: bool, found: list[str]
-):
-    kept: list[list[str]] = []
-    materialize([source(), unfinished_model(kept, True)], resources, instance, raise_on_error=False)
-    config = {"ops": {"model": {"config": {"force": force}}}}
-    graph = [source(), unfinished_model(kept, False)]
-    materialize(graph, resources, instance, run_config=config)
-    assert kept == [[], found]
-    assert not list((home.checkpoints / "model").iterdir())
-
-
 def test_a_stage_that_weighs_a_plug_in_is_made_again_after_its_upgrade(
     resources, instance, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

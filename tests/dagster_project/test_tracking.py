@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project import tracking
 from dagster_project.home import Home
-from dagster_project.tracking import EXPORT, Model, Tracker, model_of, requirements
+from dagster_project.tracking import EXPORT, INTERRUPTED, Model, Tracker, model_of, requirements
 
 WRAPPER = """
 import mlflow
@@ -25,11 +24,6 @@ class Echo(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Echo())
 """
-
-
-@pytest.fixture
-def tracker(home: Home) -> Tracker:
-    return Tracker(home.mlflow, "finecap-test", "run-1")
 
 
 @pytest.fixture
@@ -73,30 +67,6 @@ def test_parallel_stages_make_one_store_one_experiment_one_parent(home: Home):
         assert len(set(pool.map(stage, range(4)))) == 1
 
 
-def test_metrics_wait_for_the_batch_and_all_arrive(
-    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
-):
-    sent: list[int] = []
-    log_batch = tracker.client.log_batch
-    monkeypatch.setattr(
-        tracker.client,
-        "log_batch",
-        lambda run, metrics=(), **k: (sent.append(len(metrics)), log_batch(run, metrics, **k)),
-    )
-    with tracker.child("scst/clip_s", {}, {}) as run:
-        for step in range(1000):
-            run.log(step, {"reward": float(step), "loss": 0.0})
-    assert [n for n in sent if n] == [900, 900, 200]
-    assert len(tracker.client.get_metric_history(run.run_id, "reward")) == 1000
-
-
-def test_metrics_are_sent_while_training_lasts(tracker: Tracker, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tracking, "FLUSH_S", 0.0)
-    with tracker.child("x", {}, {}) as run:
-        run.log(0, {"loss": 1.0})
-        assert tracker.client.get_run(run.run_id).data.metrics == {"loss": 1.0}
-
-
 def test_failed_stage_is_marked_and_keeps_its_metrics(tracker: Tracker):
     seen: list[str] = []
 
@@ -110,6 +80,72 @@ def test_failed_stage_is_marked_and_keeps_its_metrics(tracker: Tracker):
         diverge()
     found = tracker.client.get_run(seen[0])
     assert (found.info.status, found.data.metrics) == ("FAILED", {"loss": 1.0})
+
+
+def broken_off(tracker: Tracker, error: BaseException, **metrics: float) -> str:
+    """A run whose stage ended so, with metrics of step 0."""
+
+    def train() -> None:
+        with tracker.child("x", {"lr": 0.1}, {"data_version": "v1"}) as run:
+            seen.append(run.run_id)
+            run.log(0, metrics)
+            raise error
+
+    seen: list[str] = []
+    with pytest.raises(type(error)):
+        train()
+    return seen[0]
+
+
+def test_a_run_that_was_broken_off_goes_on_below_the_new_pipeline_run(tracker: Tracker, home: Home):
+    run_id = broken_off(tracker, KeyboardInterrupt(), loss=1.0)
+    parent = tracker.client.get_run(run_id).data.tags["mlflow.parentRunId"]
+    second = Tracker(home.mlflow, "finecap-test", "run-2")
+    tracker.client.update_run(run_id, name="a person's name for it")
+    again = broken_off(second, RuntimeError(), loss=1.0)  # another stage's; it is left alone
+    third = Tracker(home.mlflow, "finecap-test", "run-3")
+    with third.child("x", {"lr": 0.1}, {"data_version": "v1"}, run_id) as run:
+        assert tracker.client.get_run(run_id).info.status == "RUNNING"
+        run.log(1, {"loss": 0.5})
+    found = tracker.client.get_run(run_id)
+    assert (run.run_id, found.info.status) == (run_id, "FINISHED")
+    tags = found.data.tags
+    pipeline = tracker.client.get_run(tags["mlflow.parentRunId"]).data.tags
+    assert pipeline["dagster_run_id"] == tags["dagster_run_id"] == "run-3"
+    assert tags["mlflow.parentRunId"] != parent
+    assert tags[INTERRUPTED] == "run-1"
+    assert found.info.run_name == "a person's name for it"
+    history = tracker.client.get_metric_history(run_id, "loss")
+    assert [(m.step, m.value) for m in history] == [(0, 1.0), (1, 0.5)]
+    assert tracker.client.get_run(again).info.status == "FAILED"
+
+
+def test_all_pipeline_runs_it_was_broken_off_in_are_named(tracker: Tracker, home: Home):
+    run_id = broken_off(tracker, RuntimeError())
+    for name in ("run-2", "run-2", "run-3"):  # Dagster tries again within one run, too
+        with Tracker(home.mlflow, "finecap-test", name).child("x", {}, {}, run_id):
+            pass
+        tracker.client.update_run(run_id, status="RUNNING")  # as a kill leaves it
+    with Tracker(home.mlflow, "finecap-test", "run-4").child("x", {}, {}, run_id):
+        pass
+    assert tracker.client.get_run(run_id).data.tags[INTERRUPTED] == "run-1 run-2 run-3"
+
+
+@pytest.mark.parametrize("fate", ["finished", "deleted", "unknown"])
+def test_a_run_that_cannot_be_gone_on_with_is_left_and_a_new_one_begun(tracker: Tracker, fate: str):
+    if fate == "finished":
+        with tracker.child("x", {}, {}) as run:
+            before = run.run_id
+    else:
+        before = broken_off(tracker, RuntimeError()) if fate == "deleted" else "0" * 32
+    if fate == "deleted":
+        tracker.client.delete_run(before)
+    assert tracker.status(before) == ("FINISHED" if fate == "finished" else None)
+    with tracker.child("x", {}, {}, before) as run:
+        pass
+    assert run.run_id != before
+    tags = tracker.client.get_run(run.run_id).data.tags
+    assert INTERRUPTED not in tags
 
 
 def test_settings_are_flat_parameters(tracker: Tracker):
