@@ -6,7 +6,7 @@ is what captions the gallery and what serving loads: never the registry.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import dagster as dg
 from dagster_project import metadata
 from dagster_project.artifacts import Artifact
 from dagster_project.reporting import History, reporter
-from dagster_project.scoring import evaluating
+from dagster_project.scoring import Parts, evaluating
 from dagster_project.shown import records_of
 from dagster_project.stages import Stages, result
 from dagster_project.versions import data_version
@@ -42,7 +42,7 @@ def captioner_asset(variant: str) -> str:
 def choose_champion(
     context: dg.AssetExecutionContext,
     stages: Stages,
-    parts: Sequence[Artifact],
+    parts: Parts,
     evaluations: Mapping[str, Artifact],
     scoring: EvaluationConfig,
 ) -> dg.MaterializeResult:
@@ -88,7 +88,7 @@ def choose_champion(
     outcome = promote(registry, candidates, policy, scores_of, evaluate_again)
     context.log.info(outcome.decision.reason)
     champion = tracker.client.get_model_version(CAPTIONER, outcome.version)
-    artifact, is_kept = _export(stages, tracker, champion, parts[0].data_version)
+    artifact, is_kept = _export(stages, tracker, champion, parts.dataset.data_version)
     return result(artifact, is_kept, _verdict(outcome, champion))
 
 
@@ -128,7 +128,7 @@ def _score_again(
     stages: Stages,
     tracker: "Tracker",
     version: "ModelVersion",
-    parts: Sequence[Artifact],
+    parts: Parts,
     scoring: EvaluationConfig,
 ) -> Artifact:
     """An old version's scores on today's data by today's judge, on features of its own encoder."""
@@ -145,20 +145,21 @@ def _score_again(
     from finecap.models.export import ENCODER
     from finecap.models.features import extract
 
-    dataset, validated, _, judge, _ = parts
     log = reporter(context, History())
     context.log.info(f"scoring champion v{version.version} again, on today's data")
     with stages.store.writing(AGAIN, name) as folder, tempfile.TemporaryDirectory() as scratch:
         pair, seen = Path(scratch) / "pair", Path(scratch) / "features"
         tracker.download(version, pair)
         seen.mkdir()
-        records = [r for r in records_of(validated.path) if r.split != "train"]
+        records = [r for r in records_of(parts.validated_dataset.path) if r.split != "train"]
         reads = FeaturesConfig(pixel_size=load_captioner(pair / CAPTIONER_FOLDER).image_size or 0)
-        extract(dataset.path, records, pair / ENCODER, reads, seen, log)
+        extract(parts.dataset.path, records, pair / ENCODER, reads, seen, log)
         # Its own encoder stands in for today's: only the judge's word is compared.
-        own = Artifact("base_clip", pair / ENCODER, ""), judge, Artifact("image_features", seen, "")
-        parts = [dataset, validated, *own]
-        work = evaluating(pair / CAPTIONER_FOLDER, parts, scoring, stages.home.cache)
+        own = parts._replace(
+            base_clip=Artifact("base_clip", pair / ENCODER, ""),
+            image_features=Artifact("image_features", seen, ""),
+        )
+        work = evaluating(pair / CAPTIONER_FOLDER, own, scoring, stages.home.cache)
         metrics = work(folder, log)
         return stages.store.publish(
             folder, Artifact(AGAIN, folder, name, inputs=inputs, metrics=metrics)

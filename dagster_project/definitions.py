@@ -65,6 +65,7 @@ def all_assets(profile: Profile) -> list[dg.AssetsDefinition]:
         reward_model.clip_reward(profile, "grammar_attribute"),
         *([reward_model.clip_reward(profile, "grammar_spoilt")] if spoilt else []),
         reward_model.judge_clip(profile),
+        reward_model.judge_grammar(profile),
         captioner.image_features(profile),
         captioner.mle_captioner(profile),
         *([captioner.mle_alt_text_captioner(profile)] if control else []),

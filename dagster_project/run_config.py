@@ -20,6 +20,7 @@ from finecap.config import (
     FeaturesConfig,
     GrammarNegativesConfig,
     IndexConfig,
+    JudgeGrammarConfig,
     MleConfig,
     ScstConfig,
     SpoiltNegativesConfig,
@@ -60,6 +61,10 @@ class ClipRun(ClipConfig, Forcible):
 
 class ClipRewardRun(ClipRewardConfig, Forcible):
     """Run config of `clip_reward/*`."""
+
+
+class JudgeGrammarRun(JudgeGrammarConfig, Forcible):
+    """Run config of `judge_grammar`."""
 
 
 class FeaturesRun(FeaturesConfig, Forcible):

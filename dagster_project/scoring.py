@@ -1,7 +1,8 @@
 """The work of an evaluation, shared by `evaluation/*` and by scoring an old champion again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from dagster_project.artifacts import Artifact
 from dagster_project.shown import records_of
@@ -12,14 +13,23 @@ from finecap.log import Log
 SPLITS = ("val", "test")
 
 
-def evaluating(
-    captioner: Path, parts: Sequence[Artifact], chosen: EvaluationConfig, cache: Path
-) -> Work:
+class Parts(NamedTuple):
+    """What every captioner is scored with."""
+
+    dataset: Artifact
+    validated_dataset: Artifact
+    base_clip: Artifact
+    judge_clip: Artifact
+    judge_grammar: Artifact
+    image_features: Artifact
+
+
+def evaluating(captioner: Path, parts: Parts, chosen: EvaluationConfig, cache: Path) -> Work:
     """Scores of both splits as `val/<metric>` and `test/<metric>`, the names that MLflow shows.
 
     Args:
         captioner: folder of the captioner.
-        parts: data set, validated data set, base encoder, judge, features; in this order.
+        parts: what it is scored with.
         chosen: how to score.
         cache: folder for the judge's image vectors, which are the same for every captioner.
     """
@@ -27,13 +37,21 @@ def evaluating(
     def work(folder: Path, log: Log) -> Mapping[str, float]:
         from finecap.evaluation.evaluate import evaluate
 
-        dataset, validated, base, judge, features = (part.path for part in parts)
-        records = records_of(validated)
+        records = records_of(parts.validated_dataset.path)
         cache.mkdir(parents=True, exist_ok=True)
         found = evaluate(
-            captioner, features, dataset, records, base, judge, chosen, folder, log,
+            captioner,
+            parts.image_features.path,
+            parts.dataset.path,
+            records,
+            parts.base_clip.path,
+            parts.judge_clip.path,
+            chosen,
+            folder,
+            log,
+            grammar_head=parts.judge_grammar.path,
             judge_cache=cache,
-        )  # fmt: skip
+        )
         return {f"{split}/{name}": v for split in SPLITS for name, v in found.values(split).items()}
 
     return work

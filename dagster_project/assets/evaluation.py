@@ -11,7 +11,7 @@ from dagster_project.artifacts import Artifact
 from dagster_project.assets.captioner import CONTROL, by_hand, has_control
 from dagster_project.champion import CAPTIONER, POLICY, choose_champion
 from dagster_project.run_config import EvaluationRun, Forcible, settings
-from dagster_project.scoring import evaluating
+from dagster_project.scoring import Parts, evaluating
 from dagster_project.stages import Stages, stage
 from finecap.config import EvaluationConfig, Profile
 from finecap.log import Log
@@ -51,11 +51,14 @@ def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
         validated_dataset: Artifact,
         base_clip: Artifact,
         judge_clip: Artifact,
+        judge_grammar: Artifact,
         image_features: Artifact,
         captioner: Artifact,
         stages: Stages,
     ) -> dg.MaterializeResult:
-        parts = [dataset, validated_dataset, base_clip, judge_clip, image_features]
+        parts = Parts(
+            dataset, validated_dataset, base_clip, judge_clip, judge_grammar, image_features
+        )
         chosen = settings(config, EvaluationConfig)
         work = evaluating(captioner.path, parts, chosen, stages.home.cache)
         details = partial(shown.evaluation, images=dataset.path)
@@ -123,12 +126,15 @@ def champion(profile: Profile) -> dg.AssetsDefinition:
         validated_dataset: Artifact,
         base_clip: Artifact,
         judge_clip: Artifact,
+        judge_grammar: Artifact,
         image_features: Artifact,
         stages: Stages,
         **evaluations: Artifact,
     ) -> dg.MaterializeResult:
         """Promotion by policy on val; then an export of the version that the alias names."""
-        parts = [dataset, validated_dataset, base_clip, judge_clip, image_features]
+        parts = Parts(
+            dataset, validated_dataset, base_clip, judge_clip, judge_grammar, image_features
+        )
         return choose_champion(context, stages, parts, evaluations, profile.evaluation)
 
     return champion

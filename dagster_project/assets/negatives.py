@@ -41,7 +41,7 @@ def grammar_negatives(profile: Profile) -> dg.AssetsDefinition:
         profile.grammar_negatives,
         group=GROUP,
         modules=("finecap.negatives.grammar",),
-        files=_lexicons(),
+        files=lexicons(),
         priority=15,
     )
     def grammar_negatives(
@@ -68,7 +68,7 @@ def attribute_negatives(profile: Profile) -> dg.AssetsDefinition:
         profile.attribute_negatives,
         group=GROUP,
         modules=("finecap.negatives.attributes",),
-        files=_lexicons(),
+        files=lexicons(),
         priority=15,
     )
     def attribute_negatives(
@@ -104,7 +104,7 @@ def spoilt_negatives(profile: Profile) -> dg.AssetsDefinition:
         profile.spoilt_negatives,
         group=GROUP,
         modules=("finecap.training.spoilt",),
-        files=_lexicons(),
+        files=lexicons(),
         ins={"captioner": dg.AssetIn(key=["scst", SPOILER])},
     )
     def spoilt_negatives(
@@ -144,6 +144,6 @@ def _work(build: Callable[[], "pd.DataFrame"]) -> Work:
     return work
 
 
-def _lexicons() -> list[Path]:
+def lexicons() -> list[Path]:
     """Word lists that the corruptions read."""
     return sorted((package_folder() / "negatives" / "lexicon").glob("*.txt"))

@@ -1,4 +1,4 @@
-"""Group `reward_model`: the encoders that reward, and the one that judges and never rewards."""
+"""Group `reward_model`: the encoders that reward, and what judges and never rewards."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_project.artifacts import Artifact
-from dagster_project.assets.negatives import TABLE
-from dagster_project.run_config import ClipRewardRun, ClipRun, settings
+from dagster_project.assets.negatives import TABLE, lexicons
+from dagster_project.run_config import ClipRewardRun, ClipRun, JudgeGrammarRun, settings
 from dagster_project.shown import records_of
 from dagster_project.stages import Registered, Stages, stage
-from finecap.config import ClipConfig, ClipRewardConfig, Profile
+from finecap.config import ClipConfig, ClipRewardConfig, JudgeGrammarConfig, Profile
 from finecap.log import Log
 
 if TYPE_CHECKING:
@@ -42,6 +42,41 @@ def judge_clip(profile: Profile) -> dg.AssetsDefinition:
         "An encoder that no reward ever sees: other seed, architecture and part of the data."
     )
     return _encoder("judge_clip", profile.judge_clip, JUDGE, 5, description)
+
+
+def judge_grammar(profile: Profile) -> dg.AssetsDefinition:
+    """The independent judge of sentences."""
+
+    @stage(
+        JudgeGrammarRun,
+        profile.judge_grammar,
+        group=GROUP,
+        modules=("finecap.training.judge_grammar",),
+        files=lexicons(),
+        priority=4,
+        kinds=("pytorch",),
+    )
+    def judge_grammar(
+        context: dg.AssetExecutionContext,
+        config: JudgeGrammarRun,
+        validated_dataset: Artifact,
+        judge_clip: Artifact,
+        stages: Stages,
+    ) -> dg.MaterializeResult:
+        """A grammar network that no reward ever sees: other seed, other texts."""
+        from finecap.training.judge_grammar import train_judge_grammar
+
+        inputs = [validated_dataset, judge_clip]
+
+        def work(folder: Path, log: Log) -> Mapping[str, float]:
+            records = records_of(validated_dataset.path)
+            chosen = settings(config, JudgeGrammarConfig)
+            kept = stages.checkpoints(context, config, inputs)
+            return train_judge_grammar(judge_clip.path, records, chosen, folder, log, kept)
+
+        return stages.run(context, config, inputs, work)
+
+    return judge_grammar
 
 
 def clip_reward(profile: Profile, name: str) -> dg.AssetsDefinition:

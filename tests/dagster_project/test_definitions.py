@@ -42,17 +42,22 @@ def test_every_asset_of_the_design_is_there(graph):
     variants = ["mle", *REWARDS]
     assert names >= {
         "dataset", "validated_dataset", "grammar_negatives", "attribute_negatives", "base_clip",
-        "clip_reward/grammar", "clip_reward/grammar_attribute", "judge_clip", "image_features",
-        "mle_captioner", "leaderboard", "champion", "captions", "caption_index",
+        "clip_reward/grammar", "clip_reward/grammar_attribute", "judge_clip", "judge_grammar",
+        "image_features", "mle_captioner", "leaderboard", "champion", "captions", "caption_index",
     }  # fmt: skip
     assert names >= {f"scst/{reward}" for reward in REWARDS}
     assert names >= {f"evaluation/{variant}" for variant in variants}
 
 
-def test_judge_reaches_no_reward_and_no_captioner(graph):
-    for name, about in described(graph).items():
+def test_judges_reach_no_reward_and_no_captioner(graph):
+    readers = {name: about for name, about in described(graph).items() if name != "judge_grammar"}
+    for name, about in readers.items():
         if about["group"] in {"reward_model", "captioner"}:
-            assert "judge_clip" not in about["deps"], name
+            assert not {"judge_clip", "judge_grammar"} & set(about["deps"]), name
+    assert {n for n, about in readers.items() if "judge_grammar" in about["deps"]} == {
+        *(name for name in readers if name.startswith("evaluation/")),
+        "champion",
+    }
 
 
 def test_each_reward_is_given_by_its_own_encoder(graph):

@@ -13,7 +13,7 @@ from finecap.config.data import (
     SpoiltNegativesConfig,
     ValidationConfig,
 )
-from finecap.config.encoders import ClipConfig, ClipRewardConfig
+from finecap.config.encoders import ClipConfig, ClipRewardConfig, JudgeGrammarConfig
 from finecap.config.profile import (
     OPTIONAL_REWARDS,
     REWARDS,
@@ -38,6 +38,7 @@ __all__ = [
     "FeaturesConfig",
     "GrammarNegativesConfig",
     "IndexConfig",
+    "JudgeGrammarConfig",
     "MleConfig",
     "Profile",
     "ProfileError",

@@ -141,3 +141,21 @@ class ClipRewardConfig(Stage):
                 "`grammar_steps` above 0 and `grammar_loss` classification or both"
             )
         return self
+
+
+class JudgeGrammarConfig(Stage):
+    """The grammar network that no reward ever sees: it judges captions."""
+
+    width: int = Field(default=128, ge=8, description="of the recurrent tower")
+    hidden: int = Field(default=256, ge=1, description="units of the head's hidden layer")
+    max_captions: int = Field(
+        default=20_000, ge=1, description="captions corrupted, in seeded order"
+    )
+    per_caption: int = Field(default=4, ge=1, description="corruptions drawn for each caption")
+    grammar_steps: int = Field(default=400, ge=1)
+    batch_size: int = Field(default=128, ge=2)
+    head_lr: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    val_share: float = Field(default=0.05, gt=0, lt=1, description="of the captions, held out")
+    threads: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0)

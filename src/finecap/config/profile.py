@@ -15,7 +15,7 @@ from finecap.config.data import (
     SpoiltNegativesConfig,
     ValidationConfig,
 )
-from finecap.config.encoders import ClipConfig, ClipRewardConfig
+from finecap.config.encoders import ClipConfig, ClipRewardConfig, JudgeGrammarConfig
 from finecap.config.stage import Stage
 from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig
 
@@ -36,6 +36,7 @@ class Profile(Stage):
     spoilt_negatives: SpoiltNegativesConfig = SpoiltNegativesConfig()
     base_clip: ClipConfig = ClipConfig()
     judge_clip: ClipConfig = ClipConfig(part="judge", seed=1)
+    judge_grammar: JudgeGrammarConfig = JudgeGrammarConfig()
     clip_reward: ClipRewardConfig = ClipRewardConfig()
     features: FeaturesConfig = FeaturesConfig()
     mle: MleConfig = MleConfig()

@@ -120,6 +120,26 @@ def corpus_paired_difference(
     return Difference(whole.value, whole.ci_low, whole.ci_high, _p_value(samples))
 
 
+def median(per_image: Array) -> Statistic:
+    """The median as a corpus statistic: of each resample, the mean of its middle two if N is even.
+
+    Args:
+        per_image: (N,) values, none of them NaN.
+
+    Returns:
+        (S, N) weights -> (S,) medians.
+    """
+    order = per_image.argsort()
+    values, middle = per_image[order], ((len(order) - 1) // 2, len(order) // 2)
+
+    def medians(rows: Array) -> Array:
+        # A row at a time: the cumulated weights of all would double what a bootstrap holds.
+        places = [np.searchsorted(row[order].cumsum(), middle, side="right") for row in rows]
+        return values[np.array(places)].mean(axis=1)  # (S, 2) -> (S,)
+
+    return medians
+
+
 @lru_cache(maxsize=4)
 def weights(n: int, resamples: int, seed: int) -> Array:
     """(S, N): how often each of n images was drawn in each resample. Read-only, kept per seed."""

@@ -7,7 +7,6 @@ metric rests on what (`scoring`), comparing variants (`report`, `promotion`).
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,9 @@ from finecap.evaluation.results import (
     write_bytes,
     write_evaluation,
 )
-from finecap.evaluation.scoring import ScoreSheet, encode_distinct
+from finecap.evaluation.scoring import encode_distinct
+from finecap.evaluation.sheet import ScoreSheet
+from finecap.evaluation.vector_cache import VectorCache
 from finecap.log import Log
 from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.clip import ClipEncoder, load_encoder
@@ -38,6 +39,7 @@ from finecap.models.decoding import caption_inputs
 from finecap.models.device import best_device
 from finecap.models.features import Features, open_features
 from finecap.models.folder import WEIGHTS
+from finecap.models.grammar import GrammarNetwork, load_grammar_network
 
 SAMPLES = "samples.png"
 SAMPLE_COUNT = 6
@@ -52,9 +54,10 @@ class Bench:
     folder: Path
     base: ClipEncoder
     judge: ClipEncoder
+    weights: dict[str, bytes]  # digest of each encoder's weights, by prefix of its metrics
     digest: bytes  # of what, besides images and references, decides scores
-    judge_cache: Path | None
-    grammar_head: ClipEncoder | None
+    cache: VectorCache
+    grammar_head: GrammarNetwork | None
     config: EvaluationConfig
 
 
@@ -95,9 +98,9 @@ def evaluate(
         config: length limit, bootstrap.
         destination: existing folder.
         log: progress.
-        grammar_head: folder of an encoder whose grammar head no reward used.
-        judge_cache: folder in which the judge's image vectors are kept from call to call; they
-            are the same for every captioner.
+        grammar_head: folder of a grammar network that no reward used.
+        judge_cache: folder in which the judge's image vectors and both encoders' vectors of
+            references are kept from call to call; they are the same for every captioner.
 
     Raises:
         EvaluationError: no val or test images, or features by another encoder than `clip`.
@@ -112,9 +115,10 @@ def evaluate(
         folder,
         load_encoder(clip).to(device),
         load_encoder(judge).to(device),
+        {prefix: _digest_file(f / WEIGHTS) for prefix, f in (("", clip), ("judge_", judge))},
         _digest_models(judge, grammar_head, config),
-        judge_cache,
-        load_encoder(grammar_head).to(device) if grammar_head else None,
+        VectorCache(judge_cache),
+        load_grammar_network(grammar_head).to(device) if grammar_head else None,
         config,
     )
     _check_encoder(bench, features, clip)
@@ -139,21 +143,38 @@ def _score(bench: Bench, records: Sequence[Record], log: Log) -> ScoredSplit:
     captions = _captions(bench, records)
     log(f"captioned {len(captions)} images of {split}")
     yardstick = _yardstick(bench, records)
-    vectors = bench.features.vectors_of(_positions(bench, records))  # (N, D)
-    text_features = encode_distinct(bench.base, captions)  # (N, D)
     sheet = ScoreSheet(len(records), config)
     scoring.score_references(sheet, records, captions)
-    scoring.score_retrieval(sheet, "", text_features, vectors)
-    scoring.score_ref_clip_s(sheet, records, text_features, vectors, bench.base)
+    vectors = bench.features.vectors_of(_positions(bench, records))  # (N, D)
+    _score_by(bench, sheet, "", records, captions, vectors)
     judged = _judge_vectors(bench, records, yardstick)
-    scoring.score_retrieval(sheet, "judge_", encode_distinct(bench.judge, captions), judged)
+    _score_by(bench, sheet, "judge_", records, captions, judged)
     scoring.score_facts(sheet, records, captions, config.seed)
-    scoring.score_grammar_head(sheet, captions, bench.grammar_head)
+    scoring.score_grammar_head(sheet, records, captions, bench.grammar_head)
     scoring.score_fluency(sheet, captions)
     _report(sheet, split, log)
     images = [record.image for record in records]
     rows = pd.DataFrame({"image": images, "split": split, "caption": captions, **sheet.per_image})
     return ScoredSplit(sheet.metrics, yardstick, rows)
+
+
+def _score_by(
+    bench: Bench,
+    sheet: ScoreSheet,
+    prefix: str,
+    records: Sequence[Record],
+    captions: Sequence[str],
+    vectors: Tensor,
+) -> None:
+    """What one encoder says of captions, their images (`vectors`, (N, D)) and references."""
+    encoder = bench.judge if prefix else bench.base
+    said = encode_distinct(encoder, captions)  # (N, D)
+    references = [caption for record in records for caption in record.captions]
+    encoded = repr((encoder.prompt, references)).encode()
+    key = hashlib.sha256(bench.weights[prefix] + encoded).hexdigest()
+    known = bench.cache.vectors(key, lambda: encode_distinct(encoder, references))
+    scoring.score_retrieval(sheet, prefix, said, vectors)
+    scoring.score_ref_clip_s(sheet, prefix, records, said, vectors, known)
 
 
 def _records_of(records: Sequence[Record], split: str) -> list[Record]:
@@ -213,18 +234,10 @@ def _yardstick(bench: Bench, records: Sequence[Record]) -> str:
     return digest.hexdigest()
 
 
-def _judge_vectors(bench: Bench, records: Sequence[Record], key: str) -> Tensor:
-    """Unit vectors (N, D) of the images by the judge, kept under `key` where there is a cache."""
-    kept = bench.judge_cache / f"{key}.npy" if bench.judge_cache else None
-    if kept and kept.is_file():
-        return torch.tensor(np.load(kept))
-    vectors = bench.judge.encode_images([bench.folder / record.image for record in records])
-    if kept:
-        encoded = io.BytesIO()
-        np.save(encoded, vectors.numpy())
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept, encoded.getvalue())
-    return vectors
+def _judge_vectors(bench: Bench, records: Sequence[Record], yardstick: str) -> Tensor:
+    """Unit vectors (N, D) of the images by the judge."""
+    images = [bench.folder / record.image for record in records]
+    return bench.cache.vectors(yardstick, lambda: bench.judge.encode_images(images))
 
 
 def _report(sheet: ScoreSheet, split: str, log: Log) -> None:

@@ -1,27 +1,28 @@
 """The metrics of one split, each with its interval: which function scores what, and over what.
 
-A `ScoreSheet` collects them; one function per question fills it. All intervals of one sheet
-resample the same images. What is not here: the formulas (`metrics/`), drawing captions and reading
-models (`evaluate`).
+One function per question fills a `ScoreSheet`. What is not here: the formulas (`metrics/`), the
+intervals (`sheet`), drawing captions and reading models (`evaluate`).
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from finecap.config import EvaluationConfig
 from finecap.data.records import Facts, Record
 from finecap.data.scenes.grammar import is_grammatical
-from finecap.evaluation.bootstrap import Array, Interval, Statistic, corpus_interval, interval
-from finecap.evaluation.results import Absent, Metric, not_computed, not_defined
+from finecap.evaluation.bootstrap import Array, median
+from finecap.evaluation.results import not_computed, not_defined
+from finecap.evaluation.sheet import ScoreSheet
 from finecap.metrics import clipscore, finegrained, fluency, ngram, retrieval
 from finecap.metrics.ptb import tokenise
-from finecap.models.clip import ClipEncoder
+
+if TYPE_CHECKING:  # so that scoring a file of captions loads no model's library
+    from finecap.models.clip import ClipEncoder
+    from finecap.models.grammar import GrammarNetwork
 
 CUTOFFS = (1, 5, 10)
 """k of R@k."""
@@ -29,67 +30,7 @@ CUTOFFS = (1, 5, 10)
 GRAMMATICAL_FROM = 0.5
 """A grammar head's score from which a caption counts as grammatical."""
 
-
-class ScoreSheet:
-    """Metrics of N images as they are found, and the per-image values behind the means."""
-
-    def __init__(self, n: int, config: EvaluationConfig) -> None:
-        """An empty sheet for `n` images."""
-        self.n = n
-        self.metrics: dict[str, Metric] = {}
-        self.per_image: dict[str, Array] = {}
-        self._confidence = config.confidence
-        self._resamples, self._seed = config.resamples, config.seed
-
-    def mean(self, name: str, values: Array) -> None:
-        """Enter a metric that is the mean of per-image `values` (N,)."""
-        self.per_image[name] = values
-        found = interval(
-            values, resamples=self._resamples, confidence=self._confidence, seed=self._seed
-        )
-        self.metrics[name] = _metric(found)
-
-    def corpus(self, name: str, statistic: Statistic, n: int | None = None) -> None:
-        """Enter a metric of the whole corpus, resting on `n` of its images (all by default)."""
-        found = corpus_interval(
-            statistic,
-            self.n,
-            resamples=self._resamples,
-            confidence=self._confidence,
-            seed=self._seed,
-        )
-        self.metrics[name] = _metric(found if n is None else replace(found, n=n))
-
-    def share(self, name: str, scored: finegrained.FineGrained, source: str) -> None:
-        """Enter a ratio of sums of counts, `source` being its name in `scored`."""
-        above = scored.numerators[source].astype(np.float64)
-        below = scored.denominators[source].astype(np.float64)
-        if not below.any():
-            self.absent(name, not_defined(scored.reason(source)))
-            return
-        self.corpus(name, lambda rows: _ratio(rows @ above, rows @ below), int((below > 0).sum()))
-
-    def count(self, name: str, words: Sequence[Sequence[str]]) -> None:
-        """Enter the number of distinct words, with a jackknife interval.
-
-        A bootstrap resample leaves a third of the images out, so its count lies far below the
-        split's own and would be no interval of it (Efron & Tibshirani 1993, chapter 11).
-        """
-        occurrences = Counter(word for caption in words for word in set(caption))
-        own = np.array([sum(occurrences[w] == 1 for w in set(caption)) for caption in words])
-        spread = np.sqrt((len(own) - 1) / len(own) * ((own - own.mean()) ** 2).sum())
-        margin = float(spread) * NormalDist().inv_cdf((1 + self._confidence) / 2)
-        value = float(len(occurrences))
-        self.metrics[name] = {
-            "value": value,
-            "ci_low": max(0.0, value - margin),
-            "ci_high": value + margin,
-            "n": self.n,
-        }
-
-    def absent(self, name: str, metric: Absent) -> None:
-        """Enter a metric without a value, with the reason."""
-        self.metrics[name] = metric
+GRAMMAR_HEAD = ("grammar_head_rate", "grammar_head_rate_references")
 
 
 def score_references(sheet: ScoreSheet, records: Sequence[Record], captions: Sequence[str]) -> None:
@@ -108,55 +49,84 @@ def score_references(sheet: ScoreSheet, records: Sequence[Record], captions: Seq
 def score_retrieval(
     sheet: ScoreSheet, prefix: str, text_features: Tensor, image_features: Tensor
 ) -> None:
-    """CLIP-S and text-to-image R@k by one encoder; `prefix` is "" for the base, else "judge_".
+    """CLIP-S, and R@k and median rank in both directions, by one encoder.
 
     Args:
         sheet: to fill.
-        prefix: of the metrics' names.
-        text_features: (N, D), of the captions.
-        image_features: (N, D), of their images, which are also the whole gallery.
+        prefix: of the metrics' names: "" for the base encoder, "judge_" for the judge.
+        text_features: (N, D), of the captions; queries of text to image, gallery of image to text.
+        image_features: (N, D), of their images.
     """
     clip_s = clipscore.clip_s(image_features, text_features)
     sheet.mean(f"{prefix}clip_s", clip_s.double().numpy())
-    found = retrieval.ranks(text_features, image_features)
-    for k in CUTOFFS:
-        sheet.mean(f"{prefix}t2i_r{k}", retrieval.recall_at_k(found, k).numpy())
-    sheet.per_image[f"{prefix}t2i_rank"] = found.double().numpy()
+    directions = {"t2i": (text_features, image_features), "i2t": (image_features, text_features)}
+    for direction, (queries, gallery) in directions.items():
+        found = retrieval.ranks(queries, gallery)
+        for k in CUTOFFS:
+            sheet.mean(f"{prefix}{direction}_r{k}", retrieval.recall_at_k(found, k).numpy())
+        rank = found.mean().numpy()
+        sheet.corpus(f"{prefix}{direction}_median_rank", median(rank))
+        sheet.per_image[f"{prefix}{direction}_rank"] = rank
 
 
 def score_ref_clip_s(
     sheet: ScoreSheet,
+    prefix: str,
     records: Sequence[Record],
     text_features: Tensor,
     image_features: Tensor,
-    encoder: ClipEncoder,
+    reference_features: Tensor,
 ) -> None:
-    """RefCLIP-S by the base encoder; references are encoded with the prompt, as its authors do."""
-    flat = [caption for record in records for caption in record.captions]
-    features, mask = _padded(encode_distinct(encoder, flat), [len(r.captions) for r in records])
+    """RefCLIP-S by one encoder; references are encoded with the prompt, as its authors do.
+
+    Args:
+        sheet: to fill.
+        prefix: as `score_retrieval`.
+        records: N, with their references.
+        text_features: (N, D), of the captions.
+        image_features: (N, D), of the images.
+        reference_features: of all references, record after record: (sum of R, D).
+    """
+    features, mask = _padded(reference_features, [len(r.captions) for r in records])
     scores = clipscore.ref_clip_s(image_features, text_features, features, mask)
-    sheet.mean("ref_clip_s", scores.double().numpy())
+    sheet.mean(f"{prefix}ref_clip_s", scores.double().numpy())
 
 
 def score_fluency(sheet: ScoreSheet, captions: Sequence[str]) -> None:
-    """What the captions alone show: repetition, cut-off endings, length, vocabulary."""
+    """What the captions alone show: repetition, cut-off endings, length, variety."""
     sheet.mean("repetition_rate", fluency.repeats(captions))
+    sheet.mean("stutter_rate", fluency.stutters(captions))
+    sheet.mean("repeated_3gram_rate", fluency.repeats_ngram(captions, 3))
     sheet.mean("bad_ending_rate", fluency.ends_badly(captions))
     sheet.mean("mean_length", fluency.lengths(captions))
-    sheet.count("vocabulary", [tokenise(caption) for caption in captions])
+    words = [tokenise(caption) for caption in captions]
+    sheet.count("vocabulary", words)
+    sheet.distinct("distinct_1", words, 1)
+    sheet.distinct("distinct_2", words, 2)
 
 
 def score_grammar_head(
-    sheet: ScoreSheet, captions: Sequence[str], head: ClipEncoder | None
+    sheet: ScoreSheet,
+    records: Sequence[Record],
+    captions: Sequence[str],
+    head: "GrammarNetwork | None",
 ) -> None:
-    """Share of captions that a grammar head, which no reward used, takes for grammatical."""
+    """Share of captions that a network which no reward used takes for grammatical.
+
+    Beside it the same of the references, as much as it grants people: what a rate is to be read by.
+    """
     if head is None:
-        reason = "no grammar head that no reward used was given"
-        sheet.absent("grammar_head_rate", not_computed(reason))
+        reason = not_computed("no grammar network that no reward used was given")
+        for name in GRAMMAR_HEAD:
+            sheet.absent(name, reason)
         return
-    distinct, back = np.unique(np.array(captions, dtype=object), return_inverse=True)
-    scores = head.grammar_scores([str(caption) for caption in distinct])[torch.tensor(back)]
-    sheet.mean("grammar_head_rate", (scores >= GRAMMATICAL_FROM).double().numpy())
+    references = [caption for record in records for caption in record.captions]
+    accepted = _accepted(head, [*captions, *references])
+    sheet.mean(GRAMMAR_HEAD[0], accepted[: len(captions)])
+    counts = [len(record.captions) for record in records]
+    starts = np.cumsum([0, *counts[:-1]])
+    by_image = np.add.reduceat(accepted[len(captions) :], starts) / np.array(counts)
+    sheet.mean(GRAMMAR_HEAD[1], by_image)
 
 
 def score_facts(
@@ -175,11 +145,23 @@ def score_facts(
     _score_chance(sheet, candidates, facts, seed)
 
 
-def encode_distinct(encoder: ClipEncoder, texts: Sequence[str]) -> Tensor:
+def encode_distinct(encoder: "ClipEncoder", texts: Sequence[str]) -> Tensor:
     """Unit vectors (N, D) of texts, each distinct one encoded once."""
+    distinct, back = _distinct(texts)
+    return encoder.encode_texts(distinct)[torch.tensor(back)]  # (distinct, D) -> (N, D)
+
+
+def _accepted(head: "GrammarNetwork", texts: Sequence[str]) -> Array:
+    """(N,): 1.0 where the head takes a text for grammatical, each distinct one scored once."""
+    distinct, back = _distinct(texts)
+    scores = head.grammar_scores(distinct)[torch.tensor(back)]
+    return (scores >= GRAMMATICAL_FROM).double().numpy()
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """The distinct texts, sorted, and which of them each is, (N,)."""
     distinct, back = np.unique(np.array(texts, dtype=object), return_inverse=True)
-    features = encoder.encode_texts([str(text) for text in distinct])
-    return features[torch.tensor(back)]  # (distinct, D) -> (N, D)
+    return [str(text) for text in distinct], back
 
 
 def _score_chance(
@@ -203,20 +185,6 @@ def _without_facts(sheet: ScoreSheet, known: int) -> None:
         metric = not_computed(f"only {known} of {sheet.n} images have `facts`")
     for name in ("grammatical_rate", *finegrained.NAMES):
         sheet.absent(name, metric)
-
-
-def _metric(found: Interval) -> Metric:
-    return {
-        "value": found.value,
-        "ci_low": found.ci_low,
-        "ci_high": found.ci_high,
-        "n": found.n,
-    }
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    """Above / below; NaN where a resample drew no image with a count."""
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
 def _padded(features: Tensor, counts: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from finecap.evaluation.labels import LOWER_IS_BETTER, WITHOUT_BEST, label, ordered
+from finecap.evaluation.labels import better, label, ordered
 from finecap.evaluation.results import Measured, Metric, is_measured, reason_absent
 
 Table = Mapping[str, Mapping[str, Metric]]
@@ -18,7 +18,10 @@ GROUPS = {
         "judge_t2i_r1",
         "judge_t2i_r5",
         "judge_t2i_r10",
+        "judge_t2i_median_rank",
+        "judge_i2t_r1",
         "t2i_r1",
+        "i2t_r1",
         "judge_clip_s",
         "clip_s",
     ),
@@ -37,10 +40,15 @@ GROUPS = {
     "Fluency": (
         "grammatical_rate",
         "grammar_head_rate",
+        "grammar_head_rate_references",
         "repetition_rate",
+        "stutter_rate",
+        "repeated_3gram_rate",
         "bad_ending_rate",
         "mean_length",
         "vocabulary",
+        "distinct_1",
+        "distinct_2",
     ),
     "Likeness to the references": (
         "cider",
@@ -48,6 +56,7 @@ GROUPS = {
         "rouge_l",
         "meteor",
         "spice",
+        "judge_ref_clip_s",
         "ref_clip_s",
     ),
 }
@@ -132,9 +141,10 @@ def _best(table: Table, name: str) -> set[str]:
     """Variants with the best value as printed; none where no direction is better, or all tie."""
     values = {v: round(m["value"], 3) for v in table if (m := _measured(table, v, name))}
     all_tie = len(values) > 1 and len(set(values.values())) == 1
-    if name in WITHOUT_BEST or not values or all_tie:
+    direction = better(name)
+    if direction == "neither" or not values or all_tie:
         return set()
-    best = min(values.values()) if name in LOWER_IS_BETTER else max(values.values())
+    best = min(values.values()) if direction == "lower" else max(values.values())
     return {v for v, value in values.items() if value == best}
 
 

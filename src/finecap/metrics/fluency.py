@@ -12,29 +12,50 @@ from numpy.typing import NDArray
 
 from finecap.metrics.ptb import tokenise
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+ARTICLES = _words("a an the")
+PREPOSITIONS = _words(
+    "about across after against alongside amid among as at atop before behind beneath beside "
+    "besides between beyond by despite during except for from in into like near of on onto "
+    "opposite per since than through throughout to toward towards under until upon via with "
+    "within without"
+)
+CONJUNCTIONS = _words("and but or nor because although while if unless whereas")
+AUXILIARIES = _words(
+    "am is are was were be been being has have had having does did will would shall should "
+    "could may might must"
+)
+
 # A caption that stops after one of these was cut off ("a dog on a"). Left out are particles that
 # end a sentence as adverbs ("a man outside", "looks up") and "can", the noun. Of 40,460 human
 # captions of Flickr8k 0.9 % end in one of these, nearly all in "on", "behind" or "by".
-BAD_ENDINGS = frozenset(
-    word
-    for words in (
-        "a an the",
-        "about across after against alongside amid among as at atop before behind beneath beside "
-        "besides between beyond by despite during except for from in into like near of on onto "
-        "opposite per since than through throughout to toward towards under until upon via with "
-        "within without",
-        "and but or nor because although while if unless whereas",
-        "am is are was were be been being has have had having does did will would shall should "
-        "could may might must",
-    )
-    for word in words.split()
-)
+BAD_ENDINGS = ARTICLES | PREPOSITIONS | CONJUNCTIONS | AUXILIARIES
 """Articles, prepositions, conjunctions, auxiliaries."""
 
 
 def repeats(captions: Sequence[str]) -> NDArray[np.float64]:
     """(N,): 1.0 where a caption has a bigram twice, or the same word twice running, else 0.0."""
     return np.array([float(_repeats(tokenise(caption))) for caption in captions])
+
+
+def stutters(captions: Sequence[str]) -> NDArray[np.float64]:
+    """(N,): 1.0 where a caption has the same word twice running ("a a cat"), else 0.0."""
+    return (stutter_shares(captions) > 0).astype(np.float64)
+
+
+def repeats_ngram(captions: Sequence[str], n: int) -> NDArray[np.float64]:
+    """(N,): 1.0 where a caption has n words in a row that it said before, else 0.0.
+
+    >>> repeats_ngram(["a red cat and a red dog"], 2).tolist()
+    [1.0]
+    >>> repeats_ngram(["a red cat and a red dog"], 3).tolist()
+    [0.0]
+    """
+    return (repeated_ngram_shares(captions, n) > 0).astype(np.float64)
 
 
 def ends_badly(captions: Sequence[str]) -> NDArray[np.float64]:
@@ -57,8 +78,8 @@ def repeated_ngram_shares(captions: Sequence[str], n: int) -> NDArray[np.float64
     Returns:
         (N,) in [0, 1); 0 where a caption has fewer than n words.
 
-    >>> repeated_ngram_shares(["a cat and a cat and a dog"], 2).tolist()  # 4 distinct of 7
-    [0.42857142857142855]
+    >>> repeated_ngram_shares(["a cat and a cat"], 2).tolist()  # 3 distinct of 4
+    [0.25]
     """
     return np.array([_repeated_share(tokenise(caption), n) for caption in captions])
 

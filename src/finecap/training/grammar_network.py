@@ -1,5 +1,6 @@
 """Training the grammar network g(c) on captions and their corruptions, and what it has learnt.
 
+The network is an encoder's (a head with a tower of its own, or on CLIP's) or stands alone.
 A recurrent tower has a phase of its own before the other losses, a third of the cost of a step of
 all of them; a head on CLIP's text tower learns along with that tower, and only there. All texts are
 tokenised with the prompt, as they are when g scores them. The network itself: `models.grammar`.
@@ -14,17 +15,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from finecap.config import ClipRewardConfig
+from finecap.config import ClipRewardConfig, JudgeGrammarConfig
 from finecap.log import Log
 from finecap.models.clip import ClipEncoder
+from finecap.models.grammar import GrammarNetwork
 from finecap.training.batches import SeededDraws
 from finecap.training.checkpoint import Checkpoints
 from finecap.training.loop import Loop, Schedule, parameter_groups
 
+Network = ClipEncoder | GrammarNetwork
+Settings = ClipRewardConfig | JudgeGrammarConfig
+
 _WARMUP_STEPS = 30
 
 
-def grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str]) -> Tensor:
+def grammar_loss(encoder: Network, correct: list[str], corrupted: list[str]) -> Tensor:
     """Binary cross-entropy of the head on captions (1) and corruptions (0), (G,) each."""
     g = encoder.grammar_logits(encoder.tokenize(correct + corrupted))  # (2G,)
     labels = (torch.arange(len(g), device=g.device) < len(correct)).float()
@@ -32,9 +37,9 @@ def grammar_loss(encoder: ClipEncoder, correct: list[str], corrupted: list[str])
 
 
 def learn_grammar(
-    encoder: ClipEncoder,
+    encoder: Network,
     table: pd.DataFrame,
-    config: ClipRewardConfig,
+    config: Settings,
     log: Log,
     checkpoints: Path | None = None,
 ) -> None:
@@ -57,16 +62,14 @@ def learn_grammar(
         loop.run(objective, batches.next, resumable)
 
 
-def head_groups(
-    encoder: ClipEncoder, config: ClipRewardConfig, scale: float = 1.0
-) -> list[dict[str, Any]]:
+def head_groups(encoder: Network, config: Settings, scale: float = 1.0) -> list[dict[str, Any]]:
     """Optimiser groups of the head and of its own tower, where it has one."""
     parts = [part for part in (encoder.grammar_tower, encoder.head) if part is not None]
     return [group for p in parts for group in parameter_groups(p, config.weight_decay, scale)]
 
 
 @torch.no_grad()
-def grammar_accuracy(encoder: ClipEncoder, table: pd.DataFrame) -> dict[str, float]:
+def grammar_accuracy(encoder: Network, table: pd.DataFrame) -> dict[str, float]:
     """Accuracy of g > 0.5 on the table's captions and corruptions, both classes weighing the same.
 
     Returns:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from finecap.config import ClipRewardConfig
+from finecap.config import ClipRewardConfig, JudgeGrammarConfig
 from finecap.data.records import Record
 
 
@@ -81,7 +81,9 @@ def _one_of(texts: Sequence[str], generator: np.random.Generator) -> str:
     return texts[int(generator.integers(len(texts)))]
 
 
-def split(table: pd.DataFrame, config: ClipRewardConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split(
+    table: pd.DataFrame, config: ClipRewardConfig | JudgeGrammarConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows to learn from and rows held out, by caption, so that no caption is on both sides.
 
     Raises:

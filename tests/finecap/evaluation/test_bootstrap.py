@@ -11,6 +11,7 @@ from finecap.evaluation.bootstrap import (
     corpus_interval,
     corpus_paired_difference,
     interval,
+    median,
     paired_difference,
     weights,
 )
@@ -102,6 +103,22 @@ def test_corpus_bleu_has_an_interval_and_a_paired_difference() -> None:
     bleu = corpus_interval(one, 30, **SETTINGS)
     assert bleu.ci_low <= bleu.value <= bleu.ci_high
     assert corpus_paired_difference(one, other, 30, **SETTINGS).ci_low > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(0, 99))
+def test_median_of_a_resample_is_that_of_the_images_drawn(values: list[int], seed: int) -> None:
+    own, rows = np.array(values, dtype=np.float64), weights(len(values), 20, seed)
+    expected = [np.median(np.repeat(own, row.astype(int))) for row in rows]
+    assert median(own)(rows).tolist() == expected
+    assert median(own)(np.ones((1, len(own)))).tolist() == [np.median(own)]
+
+
+def test_median_has_an_interval_around_it() -> None:
+    own = values(301)
+    found = corpus_interval(median(own), 301, **SETTINGS)
+    assert found.value == np.median(own)
+    assert found.ci_low < found.value < found.ci_high
 
 
 def test_every_resample_draws_n_images() -> None:

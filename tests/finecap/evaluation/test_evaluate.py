@@ -23,29 +23,44 @@ from finecap.models.clip import ClipEncoder
 from finecap.models.decoding import caption_inputs
 from finecap.models.features import extract, open_features
 from finecap.models.folder import ModelFolderError
+from finecap.models.grammar import GrammarNetwork, load_grammar_network
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
 
 WORDS = WordTokenizer.build(["a red boat on the sea at night", "a photo depicts the blue house"])
 CONFIG = EvaluationConfig(max_tokens=6, batch_size=4, resamples=50)
 REQUIRED = {
     *(f"bleu_{n}" for n in range(1, 5)), "rouge_l", "cider", "meteor", "spice",
-    "clip_s", "ref_clip_s", "judge_clip_s",
-    *(f"{judge}t2i_r{k}" for judge in ("", "judge_") for k in (1, 5, 10)),
-    *NAMES, "grammatical_rate", "grammar_head_rate",
-    "repetition_rate", "bad_ending_rate", "mean_length", "vocabulary",
+    *(
+        f"{judge}{name}"
+        for judge in ("", "judge_")
+        for name in (
+            "clip_s", "ref_clip_s",
+            *(f"{way}_r{k}" for way in ("t2i", "i2t") for k in (1, 5, 10)),
+            "t2i_median_rank", "i2t_median_rank",
+        )
+    ),
+    *NAMES, "grammatical_rate", "grammar_head_rate", "grammar_head_rate_references",
+    "repetition_rate", "stutter_rate", "repeated_3gram_rate", "bad_ending_rate", "mean_length",
+    "vocabulary", "distinct_1", "distinct_2",
 }  # fmt: skip
 
 
-def encoder(folder: Path, seed: int, head: bool = False, dim: int = 16) -> Path:
+def encoder(folder: Path, seed: int, dim: int = 16) -> Path:
     torch.manual_seed(seed)
     config = ClipConfig(
         embed_dim=dim, image_size=32, image_tower="vit", image_width=32, patch_size=16,
         text_width=32, text_layers=1, text_heads=2, context_length=16,
     )  # fmt: skip
-    model = ClipEncoder(config, WORDS)
-    if head:
-        model.add_head(hidden=8, tower="joint")
-    model.save(folder)
+    ClipEncoder(config, WORDS).save(folder)
+    return folder
+
+
+def grammar_network(folder: Path, bias: float = 0.0) -> Path:
+    torch.manual_seed(4)
+    network = GrammarNetwork(WORDS, "A photo depicts", 16, 8, 8)
+    with torch.no_grad():
+        network.head.layers[-1].bias.fill_(bias)  # type: ignore[union-attr, operator]
+    network.save(folder)
     return folder
 
 
@@ -143,7 +158,9 @@ def test_means_equal_their_per_image_columns(evaluated):
     rows = evaluated.per_image[evaluated.per_image["split"] == "val"]
     for name in ("judge_t2i_r1", "clip_s", "repetition_rate", "grammatical_rate"):
         assert rows[name].mean() == pytest.approx(evaluated.values("val")[name])
-    assert ((rows["judge_t2i_rank"] <= 5) == (rows["judge_t2i_r5"] == 1)).all()
+    for name in ("judge_t2i", "i2t"):
+        found = evaluated.metrics["val"][f"{name}_median_rank"]
+        assert rows[f"{name}_rank"].median() == found["value"]
 
 
 def test_judge_and_base_score_with_their_own_vectors(bench: Bench, evaluated):
@@ -173,15 +190,29 @@ def test_what_is_written_reads_back_and_feeds_a_decision(bench: Bench, evaluated
     assert {path.name for path in folder.iterdir()} == names
 
 
-def test_judge_vectors_are_computed_once_when_a_cache_is_given(bench: Bench, evaluated):
+def test_vectors_that_all_captioners_share_are_computed_once_when_a_cache_is_given(
+    bench: Bench, evaluated
+):
     cache = bench.root / "cache"
     bench.run("cached", judge_cache=cache)
-    kept = sorted(cache.iterdir())
-    assert [path.stem for path in kept] == sorted(evaluated.yardstick.values())
-    for path in kept:  # a wrong vector in the cache must show, or it was not read
+    kept = {path.stem: path for path in cache.iterdir()}
+    # Of each split the judge's images, and references by both encoders.
+    assert len(kept) == 6
+    assert set(evaluated.yardstick.values()) < set(kept)
+    for path in kept.values():  # a wrong vector in the cache must show, or it was not read
         np.save(path, -np.load(path))
     altered = bench.run("cached", judge_cache=cache)
-    assert altered.values("test")["judge_clip_s"] != evaluated.values("test")["judge_clip_s"]
+    for name in ("judge_clip_s", "ref_clip_s"):
+        assert altered.values("test")[name] != evaluated.values("test")[name], name
+
+
+def test_cached_vectors_are_read_by_the_encoder_that_made_them_alone(bench: Bench, evaluated):
+    cache = bench.root / "shared"
+    bench.run("filled", judge_cache=cache)
+    swapped = bench.run("swapped", clip=bench.clip, judge=bench.clip, judge_cache=cache)
+    values = swapped.values("test")
+    assert values["judge_ref_clip_s"] == pytest.approx(values["ref_clip_s"], abs=1e-5)
+    assert values["ref_clip_s"] == evaluated.values("test")["ref_clip_s"]
 
 
 def test_yardstick_changes_with_the_judge_and_with_an_image(tmp_path: Path):
@@ -215,14 +246,27 @@ def test_metrics_that_need_what_is_not_there_are_null_with_a_reason(evaluated):
     metrics = evaluated.metrics["test"]
     assert metrics["meteor"] == {"value": None, "reason": "not computed: needs Java METEOR"}
     assert metrics["relation_recall"]["value"] is None  # one object each: no relation to tell
-    assert "no grammar head" in metrics["grammar_head_rate"]["reason"]
+    assert "no grammar network" in metrics["grammar_head_rate"]["reason"]
 
 
-def test_grammar_head_rate_is_measured_where_a_head_is_given(bench: Bench):
-    head = encoder(bench.root / "head", 4, head=True)
+def test_grammar_head_rates_are_measured_where_a_network_is_given(bench: Bench):
+    head = grammar_network(bench.root / "head")
     found = bench.run("with_head", grammar_head=head)
     assert is_measured(found.metrics["val"]["grammar_head_rate"])
     assert found.yardstick != bench.run("without_head").yardstick
+    network = load_grammar_network(head)
+    rows = found.per_image[found.per_image["split"] == "val"].set_index("image")
+    for record in bench.records:
+        if record.split == "val":
+            accepted = network.grammar_scores(record.captions) >= 0.5
+            rate = rows.loc[record.image, "grammar_head_rate_references"]
+            assert rate == accepted.double().mean().item()
+
+
+def test_a_network_that_accepts_everything_gives_captions_and_references_one(bench: Bench):
+    head = grammar_network(bench.root / "kind", bias=50.0)
+    values = bench.run("with_kind", grammar_head=head).values("test")
+    assert (values["grammar_head_rate"], values["grammar_head_rate_references"]) == (1, 1)
 
 
 def test_missing_judge_is_an_error_and_leaves_no_evaluation(bench: Bench):

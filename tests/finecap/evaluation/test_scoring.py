@@ -1,14 +1,18 @@
-"""The score sheet's own arithmetic, by hand."""
+"""What each question enters into the sheet, by hand."""
 
-import numpy as np
 import pytest
 import torch
 
 from finecap.config import EvaluationConfig
 from finecap.data.records import Record
 from finecap.evaluation.results import is_measured, is_undefined
-from finecap.evaluation.scoring import ScoreSheet, score_facts, score_retrieval
-from finecap.metrics import finegrained
+from finecap.evaluation.scoring import (
+    score_facts,
+    score_fluency,
+    score_ref_clip_s,
+    score_retrieval,
+)
+from finecap.evaluation.sheet import ScoreSheet
 
 CONFIG = EvaluationConfig(resamples=200)
 
@@ -29,24 +33,6 @@ def records(*backgrounds: str) -> list[Record]:
     ]
 
 
-def test_vocabulary_counts_distinct_words_and_its_interval_holds_the_count():
-    found = sheet(3)
-    found.count("vocabulary", [["a", "boat"], ["a", "red", "boat"], ["a", "house"]])
-    metric = found.metrics["vocabulary"]
-    assert metric["value"] == 4.0
-    # Words of one image alone: 0, 1, 1; jackknife variance 2/3 * (4/9 + 1/9 + 1/9) = 4/9.
-    assert metric["ci_high"] - 4.0 == pytest.approx(1.96 * 2 / 3, abs=1e-3)
-    assert metric["ci_low"] == pytest.approx(8.0 - metric["ci_high"])
-
-
-def test_ratio_rests_on_images_with_a_count_and_a_resample_without_any_is_left_out():
-    counts = {"x_recall": np.array([1, 0])}
-    scored = finegrained.FineGrained(("a", "b"), counts, counts)
-    found = sheet(2)
-    found.share("x_recall", scored, "x_recall")
-    assert found.metrics["x_recall"] == {"value": 1.0, "ci_low": 1.0, "ci_high": 1.0, "n": 1}
-
-
 def test_background_said_always_has_chance_as_its_frequency():
     own = records("sea", "sea", "city", "night")
     found = sheet(4)
@@ -64,10 +50,60 @@ def test_chance_of_a_single_image_is_not_defined():
     assert is_undefined(found.metrics["background_recall_chance"])
 
 
-def test_captions_that_match_their_image_are_found_first():
+def test_captions_that_match_their_image_are_found_first_both_ways():
     found = sheet(4)
     score_retrieval(found, "judge_", torch.eye(4), torch.eye(4))
-    assert found.metrics["judge_t2i_r1"]["value"] == 1.0
+    for direction in ("t2i", "i2t"):
+        assert found.metrics[f"judge_{direction}_r1"]["value"] == 1.0
+        assert found.metrics[f"judge_{direction}_median_rank"] == {
+            "value": 1.0, "ci_low": 1.0, "ci_high": 1.0, "n": 4,
+        }  # fmt: skip
     assert found.metrics["judge_clip_s"]["value"] == pytest.approx(2.5)
+
+
+def test_one_caption_for_all_is_found_by_chance_both_ways():
+    found = sheet(4)
     score_retrieval(found, "", torch.ones(4, 4), torch.eye(4))
-    assert found.metrics["t2i_r1"]["value"] == 0.0  # the same caption for all finds nothing
+    for direction in ("t2i", "i2t"):
+        assert found.metrics[f"{direction}_r1"]["value"] == 0.25
+        assert found.metrics[f"{direction}_median_rank"]["value"] == 2.5
+        assert found.per_image[f"{direction}_rank"].tolist() == [2.5] * 4
+
+
+def test_directions_are_told_apart():
+    captions = torch.tensor([[1.0, 0], [1, 0.1]])  # both nearest to the first image
+    images = torch.tensor([[1.0, 0], [1, 0.3]])  # whose own captions are nearest to each
+    found = sheet(2)
+    score_retrieval(found, "", captions, images)
+    assert found.per_image["t2i_rank"].tolist() == [1, 2]
+    assert found.per_image["i2t_rank"].tolist() == [1, 1]
+
+
+def test_ref_clip_s_reads_each_images_own_references():
+    own = [
+        Record("a.png", "val", ("one", "two")),
+        Record("b.png", "val", ("three",)),
+    ]
+    found = sheet(2)
+    eye = torch.eye(2)
+    score_ref_clip_s(found, "judge_", own, eye, eye, torch.tensor([[0.0, 1], [1, 0], [1, 0]]))
+    # 2.5 and the best reference's cosine: 1 for the first, 0 for the second.
+    assert found.per_image["judge_ref_clip_s"].tolist() == pytest.approx([2 * 2.5 / 3.5, 0])
+
+
+def test_fluency_of_captions_by_hand():
+    found = sheet(3)
+    score_fluency(found, ["a boat", "a boat on a boat", "red red boat on the"])
+    values = {name: metric["value"] for name, metric in found.metrics.items()}
+    assert values == pytest.approx(
+        {
+            "repetition_rate": 2 / 3,
+            "stutter_rate": 1 / 3,
+            "repeated_3gram_rate": 0,
+            "bad_ending_rate": 1 / 3,
+            "mean_length": 4,
+            "vocabulary": 5,
+            "distinct_1": 5 / 12,
+            "distinct_2": 6 / 9,
+        }
+    )

@@ -20,6 +20,20 @@ def test_repeated_bigram_or_word_twice_running_is_repetition() -> None:
     assert fluency.repetition_rate(CAPTIONS) == pytest.approx(0.4)
 
 
+def test_stutter_and_repeated_trigram_are_parts_of_repetition() -> None:
+    assert fluency.stutters(CAPTIONS).tolist() == [0, 0, 1, 0, 0]
+    captions = ["a red cat by a red cat", "a red cat and a red dog", "a a a a", "cat", ""]
+    assert fluency.repeats_ngram(captions, 3).tolist() == [1, 0, 1, 0, 0]
+    assert fluency.repeats_ngram(captions, 2).tolist() == [1, 1, 1, 0, 0]
+    assert (fluency.repeats(captions) >= fluency.repeats_ngram(captions, 3)).all()
+
+
+def test_bad_endings_are_of_four_disjoint_kinds() -> None:
+    kinds = [fluency.ARTICLES, fluency.PREPOSITIONS, fluency.CONJUNCTIONS, fluency.AUXILIARIES]
+    assert frozenset().union(*kinds) == fluency.BAD_ENDINGS
+    assert sum(map(len, kinds)) == len(fluency.BAD_ENDINGS)
+
+
 def test_article_preposition_conjunction_auxiliary_end_badly() -> None:
     assert fluency.ends_badly(CAPTIONS).tolist() == [0, 1, 0, 1, 1]
     assert fluency.ends_badly(["a dog and", "a dog is", "a dog is ."]).tolist() == [1, 1, 1]
