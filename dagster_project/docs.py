@@ -1,9 +1,9 @@
 """`python -m dagster_project.docs`: the README's generated blocks, as `make docs` writes them.
 
 A block lies between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what it says comes from the code
-alone: the asset graph, the command line, the profile's stages, the end of a run. A test compares,
-so that the README cannot fall behind. The block of measured results is written by `make study`,
-everything outside blocks by people.
+alone: the asset graph, the command line, the profile's stages, the metrics, the end of a run. A
+test compares, so that the README cannot fall behind. The block of measured results is written by
+`make study`, everything outside blocks by people.
 """
 
 import re
@@ -20,6 +20,7 @@ from dagster_project.definitions import all_assets
 from dagster_project.home import DEFAULT_PROFILE, Home
 from finecap import cli
 from finecap.config import Profile, Stage, load_profile
+from finecap.evaluation import definitions
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -64,6 +65,7 @@ def next_steps() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "assets": assets,
     "commands": commands,
+    "metrics": definitions.markdown,
     "next_steps": next_steps,
     "settings": settings,
 }

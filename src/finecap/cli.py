@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finecap.score_command import score
+
 if TYPE_CHECKING:
     from finecap.search.index import Hit
 
@@ -145,6 +147,9 @@ def import_(
 
     report = import_dataset(kind, source, into, print_log)
     typer.echo(f"{into}: {report.images} images")
+
+
+app.command()(score)
 
 
 @profile_app.command(name="list")
