@@ -1,19 +1,19 @@
 """Golden tokens of the Java tokeniser, that tokeniser itself where Java is, properties."""
 
 import json
-import shutil
 import string
-import warnings
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finecap.metrics.ptb import PUNCTUATION, tokenise, tokenise_to_text
+from finecap.metrics.ptb import PUNCTUATION, tokenise, tokenise_lines, tokenise_to_text
+from tests.finecap.metrics.ptb_adversary import sentences
+from tests.finecap.metrics.ptb_golden import GOLDEN, SEED, differing, java_tokens
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "ptb.json"
-SENTENCES = json.loads(GOLDEN.read_text(encoding="utf-8"))["sentences"]
+CHOSEN = GOLDEN.with_name("ptb.json")
+SENTENCES = json.loads(CHOSEN.read_text(encoding="utf-8"))["sentences"]
+ADVERSARY = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize(("sentence", "expected"), SENTENCES)
@@ -38,16 +38,39 @@ def test_caption_is_tokenised_as_expected(sentence: str, tokens: str) -> None:
     assert tokenise(sentence) == tokens.split()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("java") is None, reason="the reference tokeniser needs Java")
-def test_golden_file_is_what_the_reference_prints() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the reference leaves a pipe open
-        from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
+def test_sentences_made_to_break_it_have_the_reference_tokens() -> None:
+    differ = [row for row in ADVERSARY if tokenise_to_text(row[0]) != row[1]]
+    assert not differ[:5]
+    assert [sentence for sentence, _ in ADVERSARY] == sentences(len(ADVERSARY), SEED)
 
-        captions = {i: [{"caption": text}] for i, (text, _) in enumerate(SENTENCES)}
-        printed = PTBTokenizer().tokenize(captions)
-    assert [printed[i][0] for i in range(len(SENTENCES))] == [own for _, own in SENTENCES]
+
+@pytest.mark.usefixtures("java")
+def test_golden_files_are_what_the_reference_prints() -> None:
+    rows = [*SENTENCES, *ADVERSARY]
+    alone = [line for sentence, _ in rows for line in (sentence, "x")]
+    assert java_tokens(alone)[::2] == [own for _, own in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("java")
+def test_no_other_sentence_breaks_it_either() -> None:
+    assert not differing(sentences(20_000, seed=2))[:5]
+
+
+def test_a_line_reads_a_word_ahead_as_the_reference_does() -> None:
+    lines = ["he wears a.", "The dog", "says no.", "5 dogs", "a letter j.", "", "The end", "a."]
+    expected = ["he wears a", "the dog", "says no.", "5 dogs", "a letter j", "", "the end", "a."]
+    assert [" ".join(tokens) for tokens in tokenise_lines(lines)] == expected
+    assert tokenise("he wears a.") == ["he", "wears", "a."]
+
+
+@pytest.mark.parametrize("line_break", ["\r", "\n", "\x0b", "\x0c", "\u2028", "\u2029"])
+def test_line_breaks_are_spaces(line_break: str) -> None:
+    assert tokenise(f"a dog.{line_break}A cat") == ["a", "dog", "a", "cat"]
+
+
+def test_halves_of_a_character_beyond_the_basic_plane_are_dropped() -> None:
+    assert tokenise("a \ud83d dog \U0001f436") == ["a", "dog"]
 
 
 @settings(deadline=None)
