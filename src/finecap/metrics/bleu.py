@@ -5,14 +5,15 @@ any weighting of the images (a bootstrap resample) is one matrix product. What s
 tokenising (`ptb.py`) and the mean of per-image scores, which is not what coco-caption reports.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-ORDERS = 4
+from finecap.metrics.ngram_join import NgramJoin, join, totals
+from finecap.metrics.ngram_keys import ORDERS
+
 _SMALL, _TINY = 1e-9, 1e-15  # coco-caption's guards against division by zero
 
 
@@ -58,34 +59,27 @@ def statistics(
         references: N images, each with its references, each a list of tokens.
         candidates: N captions, each a list of tokens.
     """
-    rows = [_of_image(*pair) for pair in zip(references, candidates, strict=True)]
-    table = np.array(rows, dtype=np.float64).reshape(len(rows), 2 * ORDERS + 2)
+    return of_join(join(references, candidates))
+
+
+def of_join(joined: NgramJoin) -> BleuStatistics:
+    """`statistics` of a corpus whose n-grams have been counted and joined."""
+    ours, lengths = joined.candidates, joined.candidate_lengths
+    allowed = np.zeros(len(ours.counts), dtype=np.int64)
+    np.maximum.at(allowed, joined.mine, joined.references.counts[joined.its])
+    clipped = np.minimum(ours.counts, allowed).astype(np.float64)
     return BleuStatistics(
-        matches=table[:, :ORDERS],
-        guesses=table[:, ORDERS : 2 * ORDERS],
-        candidate_lengths=table[:, -2],
-        reference_lengths=table[:, -1],
+        matches=totals(ours, clipped, len(lengths)),
+        guesses=np.maximum(lengths[:, None] - np.arange(ORDERS), 0).astype(np.float64),
+        candidate_lengths=lengths.astype(np.float64),
+        reference_lengths=_closest(joined),
     )
 
 
-def _of_image(references: Sequence[Sequence[str]], candidate: Sequence[str]) -> list[float]:
-    """One row: matches of 4 orders, guesses of 4 orders, candidate length, reference length."""
-    length = len(candidate)
-    allowed = ngrams(references[0])
-    for reference in references[1:]:
-        allowed |= ngrams(reference)
-    matches = [0] * ORDERS
-    for ngram, count in ngrams(candidate).items():
-        matches[len(ngram) - 1] += min(count, allowed[ngram])
-    guesses = [max(0, length - order) for order in range(ORDERS)]
-    closest = min((abs(len(reference) - length), len(reference)) for reference in references)[1]
-    return [*matches, *guesses, length, closest]
-
-
-def ngrams(tokens: Sequence[str], orders: int = ORDERS) -> Counter[tuple[str, ...]]:
-    """How often each n-gram of 1 to `orders` tokens occurs."""
-    return Counter(
-        tuple(tokens[start : start + order])
-        for order in range(1, orders + 1)
-        for start in range(len(tokens) - order + 1)
-    )
+def _closest(joined: NgramJoin) -> NDArray[np.float64]:
+    """(N,) words of the reference closest in length to the candidate, the shorter at a tie."""
+    lengths = joined.reference_lengths
+    gaps = np.abs(lengths - joined.candidate_lengths[joined.image_of])
+    order = np.lexsort((lengths, gaps, joined.image_of))
+    firsts = np.searchsorted(joined.image_of, np.arange(len(joined.candidate_lengths)))
+    return lengths[order[firsts]].astype(np.float64)

@@ -1,7 +1,8 @@
 """CIDEr-D: consensus of a caption with an image's references, weighted by how rare n-grams are.
 
 One formula, two sources of document frequencies: `cider` takes them from the scored references, as
-coco-caption does; `CiderD` freezes those of the training references, for a reward. Captions are
+coco-caption does under the name CIDEr; `CiderD` freezes those of the training references, for a
+reward. Beside them `cider_plain`, the CIDEr that the paper begins with. Captions are
 scored many at a time, their n-grams as arrays of keys (`ngram_keys.py`). An image's references are
 weighed once: scoring is a join of the candidates' n-grams with those of their references. What
 stays out: tokenising (`ptb.py`); the choice of reward (`rewards`).
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from finecap.metrics.ngram_join import NgramJoin, join, totals
 from finecap.metrics.ngram_keys import ORDERS, NgramCounts, WordNumbers, count_ngrams
 from finecap.metrics.ptb import tokenise
 
@@ -201,8 +203,7 @@ def _match(candidates: _Weighed, image_of: Ints, images: Sequence[_Postings]) ->
     mine = np.arange(len(ours)).repeat(found)
     its = shared[np.arange(len(mine)) + (first - found.cumsum() + found).repeat(found)]
     caption = ngrams.groups[mine]
-    # coco-caption counts bigrams as the length.
-    gap = np.maximum(candidates.lengths[caption] - 1, 0) - np.maximum(lengths[its] - 1, 0)
+    gap = _gaps(candidates.lengths[caption], lengths[its])
     clipped = np.minimum(ngrams.counts[mine], counts[its]) * shares[its] / candidates.norms[mine]
     penalised = clipped * np.exp(gap**2 / (-2 * _SIGMA**2))
     totals = np.bincount(caption, penalised, minlength=len(image_of))
@@ -210,7 +211,7 @@ def _match(candidates: _Weighed, image_of: Ints, images: Sequence[_Postings]) ->
 
 
 def cider(references: Sequence[Sequence[Tokens]], candidates: Sequence[Tokens]) -> Floats:
-    """coco-caption's `Cider` per image: frequencies from these references themselves.
+    """coco-caption's `Cider` per image, which is CIDEr-D: frequencies from these references.
 
     Args:
         references: N images, each with its references, each a list of tokens.
@@ -219,9 +220,77 @@ def cider(references: Sequence[Sequence[Tokens]], candidates: Sequence[Tokens]) 
     Returns:
         (N,) in [0, 10].
     """
-    joined = [[" ".join(reference) for reference in own] for own in references]
-    scorer = CiderD(joined, tokenised=True)
-    return scorer.scores([" ".join(candidate) for candidate in candidates], joined)
+    return of_join(join(references, candidates)).cider
+
+
+def cider_plain(references: Sequence[Sequence[Tokens]], candidates: Sequence[Tokens]) -> Floats:
+    """CIDEr of the paper per image: neither clipped nor penalised for length, times 10.
+
+    10/4 sum_n 1/R sum_j cos(g^n(c), g^n(s_j)), with g the n-gram counts of a caption, each weighed
+    by log(images / images whose references have the n-gram); one that none has counts as of one
+    image. Source: Vedantam et al. 2015, equations 1-3. The paper stems words first; its authors'
+    published code does not, and neither does this.
+
+    Args:
+        references: N images, each with its references, each a list of tokens.
+        candidates: N captions, each a list of tokens.
+
+    Returns:
+        (N,) in [0, 10].
+    """
+    return of_join(join(references, candidates)).cider_plain
+
+
+class CiderScores(NamedTuple):
+    """Of N images, each (N,) in [0, 10]."""
+
+    cider: Floats
+    cider_plain: Floats
+
+
+def of_join(joined: NgramJoin) -> CiderScores:
+    """Both of a corpus whose n-grams have been counted and joined."""
+    ours, theirs = joined.candidates, joined.references
+    mine, its = joined.mine, joined.its
+    rarities = _rarities(joined)  # (U,)
+    norms_of_ours = _norms(ours, rarities, len(joined.candidate_lengths))  # (M,)
+    norms_of_theirs = _norms(theirs, rarities, len(joined.reference_lengths))  # (P,)
+    rarity = rarities[ours.which[mine]]
+    one = theirs.counts[its] * rarity**2 / (norms_of_ours[mine] * norms_of_theirs[its])  # (J,)
+    plain = ours.counts[mine] * one
+    image = ours.groups[mine]
+    lengths = joined.candidate_lengths[image], joined.reference_lengths[theirs.groups[its]]
+    penalty = np.exp(_gaps(*lengths) ** 2 / (-2 * _SIGMA**2))
+    clipped = np.minimum(ours.counts[mine], theirs.counts[its]) * one * penalty
+    references = np.bincount(joined.image_of)  # (N,)
+
+    def mean(cosines: Floats) -> Floats:
+        summed = np.bincount(image, cosines, minlength=len(references))
+        return _SCALE / ORDERS * summed / references  # over orders and references
+
+    return CiderScores(mean(clipped), mean(plain))
+
+
+def _rarities(joined: NgramJoin) -> Floats:
+    """(U,) log(images / images whose references have the n-gram), as of one image where none."""
+    distinct = len(joined.references.keys)
+    pairs = np.sort(joined.image_of[joined.references.groups] * distinct + joined.references.which)
+    is_first = np.diff(pairs, prepend=-1) > 0  # `np.unique` hashes, which takes ten times as long
+    images = np.bincount(pairs[is_first] % max(1, distinct), minlength=distinct)
+    return math.log(len(joined.candidate_lengths)) - np.log(np.maximum(images, 1))
+
+
+def _norms(ngrams: NgramCounts, rarities: Floats, captions: int) -> Floats:
+    """(M,) of the caption's vector of the n-gram's order; 1 where that is 0."""
+    weights = ngrams.counts * rarities[ngrams.which]
+    norms = np.sqrt(totals(ngrams, weights**2, captions))
+    norms[norms == 0] = 1
+    return norms[ngrams.groups, ngrams.orders[ngrams.which]]
+
+
+def _gaps(candidate_lengths: Ints, reference_lengths: Ints) -> Ints:
+    """How much longer the candidates are, in bigrams, which coco-caption counts as the length."""
+    return np.maximum(candidate_lengths - 1, 0) - np.maximum(reference_lengths - 1, 0)
 
 
 def _owners(images: Sequence[Sequence[str]]) -> Ints:

@@ -1,26 +1,48 @@
 """The n-gram metrics of a set of captions: BLEU, ROUGE-L and CIDEr, from raw strings.
 
 Composes `ptb.py`, `bleu.py`, `rouge.py` and `cider.py`; equal to pycocoevalcap without its Java.
-What stays out: METEOR and SPICE (they need Java programs), intervals (`evaluation/bootstrap.py`).
+Names: `cider` is what coco-caption and the papers that use it print as "CIDEr"; its code computes
+CIDEr-D (clipped, penalised for length), with document frequencies of the scored references.
+`cider_plain` is the CIDEr of Vedantam et al. 2015, without either. What stays out: METEOR and
+SPICE, which are Java programs (`meteor.py`, `spice.py`); intervals (`evaluation/bootstrap.py`).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TypeVar
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecap.metrics import bleu
+from finecap.metrics import bleu, cider
 from finecap.metrics.bleu import BleuStatistics
-from finecap.metrics.cider import cider
-from finecap.metrics.ptb import tokenise
+from finecap.metrics.ngram_join import join
+from finecap.metrics.ptb import tokenise_lines
 from finecap.metrics.rouge import rouge_l
 
 Id = TypeVar("Id", bound=Hashable)
 
 
-def score(references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]) -> dict[str, float]:
-    """bleu_1..4, rouge_l (0-1) and cider (0-10) of the captions, as coco-caption prints them.
+class Tokenised(NamedTuple):
+    """N images' captions as coco-caption's scorers read them: tokens joined by one space each."""
+
+    references: list[list[str]]  # (N, R), R may differ by image
+    candidates: list[str]  # (N,)
+
+
+class NgramScores(NamedTuple):
+    """BLEU as sums that resamples weigh, and what is a mean over images."""
+
+    bleu: BleuStatistics
+    per_image: dict[str, NDArray[np.float64]]
+    """`rouge_l` (0-1), `cider`, `cider_plain` (0-10), each (N,)."""
+
+
+def tokenised(references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]) -> Tokenised:
+    """Both tokenised, in the order of `candidates`.
+
+    Lines are read ahead as in the reference, which holds candidates in one file and references in
+    another: see `ptb.tokenise_lines`.
 
     Args:
         references: by image, at least one sentence each, raw.
@@ -29,49 +51,61 @@ def score(references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]) 
     Raises:
         ValueError: the ids differ, an image has no reference, or there is no image.
     """
-    tokenised = _tokenised(references, candidates)
-    scores = bleu.statistics(*tokenised).scores()
+    _check(references, candidates)
+    own = [references[image] for image in candidates]
+    lines = iter(_texts(list(chain.from_iterable(own))))
+    return Tokenised(
+        [[next(lines) for _ in sentences] for sentences in own], _texts(list(candidates.values()))
+    )
+
+
+def measure(corpus: Tokenised) -> NgramScores:
+    """All n-gram metrics of the corpus."""
+    # As coco-caption's scorers split: CIDEr and BLEU at any white space, which takes apart the rare
+    # tokens that hold a no-break space ("1 1/2"), ROUGE at the joining spaces alone.
+    joined = join(
+        [[text.split() for text in own] for own in corpus.references],
+        [text.split() for text in corpus.candidates],
+    )
+    rouge = rouge_l(
+        [[text.split(" ") for text in own] for own in corpus.references],
+        [text.split(" ") for text in corpus.candidates],
+    )
+    return NgramScores(bleu.of_join(joined), {"rouge_l": rouge, **cider.of_join(joined)._asdict()})
+
+
+def score(references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]) -> dict[str, float]:
+    """bleu_1..4, rouge_l (0-1), cider and cider_plain (0-10) of the captions.
+
+    Args and errors as of `tokenised`. An empty caption, or one of punctuation alone, scores 0 and
+    counts as an image, as in coco-caption.
+
+    >>> round(score({"i": ["A dog.", "a red dog"]}, {"i": "a dog"})["bleu_1"], 6)
+    1.0
+    """
+    found = measure(tokenised(references, candidates))
     return {
-        **{f"bleu_{order}": float(value) for order, value in enumerate(scores, start=1)},
-        "rouge_l": float(rouge_l(*tokenised).mean()),
-        "cider": float(cider(*tokenised).mean()),
+        **{f"bleu_{n}": float(value) for n, value in enumerate(found.bleu.scores(), start=1)},
+        **{name: float(values.mean()) for name, values in found.per_image.items()},
     }
 
 
 def per_image(
     references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]
 ) -> dict[str, NDArray[np.float64]]:
-    """`rouge_l` and `cider` of each image, (N,), in the order of `candidates`.
-
-    The mean is `score`'s value. BLEU has no such values: see `bleu_statistics`.
-
-    Raises:
-        ValueError: as `score`.
-    """
-    tokenised = _tokenised(references, candidates)
-    return {"rouge_l": rouge_l(*tokenised), "cider": cider(*tokenised)}
+    """What `score` is the mean of: `NgramScores.per_image`. BLEU has no such values."""
+    return measure(tokenised(references, candidates)).per_image
 
 
 def bleu_statistics(
     references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]
 ) -> BleuStatistics:
-    """The per-image sums from which BLEU of any resample follows, in the order of `candidates`.
-
-    Raises:
-        ValueError: as `score`.
-    """
-    return bleu.statistics(*_tokenised(references, candidates))
+    """The per-image sums from which BLEU of any resample follows, in the order of `candidates`."""
+    return measure(tokenised(references, candidates)).bleu
 
 
-def _tokenised(
-    references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]
-) -> tuple[list[list[list[str]]], list[list[str]]]:
-    """References and candidates as tokens, both in the order of `candidates`."""
-    _check(references, candidates)
-    return (
-        [[tokenise(sentence) for sentence in references[image]] for image in candidates],
-        [tokenise(caption) for caption in candidates.values()],
-    )
+def _texts(captions: Sequence[str]) -> list[str]:
+    return [" ".join(tokens) for tokens in tokenise_lines(captions)]
 
 
 def _check(references: Mapping[Id, Sequence[str]], candidates: Mapping[Id, str]) -> None:

@@ -1,12 +1,15 @@
 """CIDEr-D as a reward: pycocoevalcap's numbers, frozen frequencies, the end as a word, refusals."""
 
+import math
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finecap.metrics import cider as module
-from finecap.metrics.cider import CiderD, cider
+from finecap.metrics.cider import CiderD, cider, cider_plain
 from tests.finecap.metrics.cider_reference import ReferenceCiderD
 
 TRAIN = [
@@ -178,3 +181,67 @@ def test_no_references_are_refused() -> None:
         CiderD([["a"], []])
     with pytest.raises(ValueError, match="an image to score has no reference"):
         CiderD(TRAIN).scores(["a"], [[]])
+
+
+def by_the_paper(references: list[list[list[str]]], candidates: list[list[str]]) -> list[float]:
+    """CIDEr of each candidate, equations 1-3 of Vedantam et al. 2015, as they are written."""
+
+    def grams(caption: list[str], n: int) -> Counter[tuple[str, ...]]:
+        return Counter(tuple(caption[i : i + n]) for i in range(len(caption) - n + 1))
+
+    def vector(caption: list[str], n: int) -> dict[tuple[str, ...], float]:
+        counts = grams(caption, n)
+        images_with = {
+            gram: sum(any(gram in grams(r, n) for r in own) for own in references)
+            for gram in counts
+        }
+        return {
+            gram: count / counts.total() * math.log(len(references) / max(1, images_with[gram]))
+            for gram, count in counts.items()
+        }
+
+    def cosine(one: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
+        norms = math.hypot(*one.values()) * math.hypot(*other.values())
+        return sum(one[g] * other.get(g, 0) for g in one) / norms if norms else 0.0
+
+    return [
+        10
+        * sum(
+            cosine(vector(said, n), vector(reference, n)) / len(own) / 4
+            for n in range(1, 5)
+            for reference in own
+        )
+        for said, own in zip(candidates, references, strict=True)
+    ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(IMAGE, SENTENCE), min_size=1, max_size=5))
+def test_plain_cider_is_the_papers(rows: list[tuple[list[str], str]]) -> None:
+    references = [[reference.split() for reference in own] for own, _ in rows]
+    candidates = [said.split() for _, said in rows]
+    wanted = by_the_paper(references, candidates)
+    assert cider_plain(references, candidates) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_plain_cider_by_hand() -> None:
+    """Of "red dog" and "dog dog" the words share dog: ln 2 apart only in how often it is said."""
+    references = [[["dog", "dog"]], [["cat"]]]
+    found = cider_plain(references, [["red", "dog"], ["cat"]])
+    # cos((1, 1), (0, 2)) of words; no common pair of words; "cat" has words alone.
+    assert found == pytest.approx([10 / 4 * math.sqrt(1 / 2), 10 / 4])
+
+
+def test_repeating_a_word_and_length_cost_cider_d_alone() -> None:
+    references = [[["dog", "runs"]], [["cat", "sits"]]]
+    once, repeated = ["dog", "runs"], ["dog", "runs"] * 4
+    assert cider_plain(references, [once, once]) == pytest.approx([5, 0])
+    plain, clipped = (f(references, [repeated, once])[0] for f in (cider_plain, cider))
+    assert clipped < plain / 2
+
+
+def test_metric_refuses_unequal_numbers_and_images_without_reference() -> None:
+    with pytest.raises(ValueError, match="came 1 candidates and 2 sets of references"):
+        cider([[["a"]], [["b"]]], [["a"]])
+    with pytest.raises(ValueError, match="image 1 has no reference"):
+        cider_plain([[["a"]], []], [["a"], ["b"]])
