@@ -30,6 +30,9 @@ def score(
     finecapeval: Annotated[Path | None, typer.Option(help="FineCapEval.csv.")] = None,
     per_image: Annotated[Path | None, typer.Option(help="CSV to write, a row per image.")] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Of the intervals' bootstrap.")] = 1000,
+    java: Annotated[
+        bool, typer.Option("--java/--no-java", help="METEOR and SPICE, where their programs are.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Score captions in a file: fluency, likeness to references, FineCapEval."""
@@ -41,7 +44,7 @@ def score(
     said = read_captions(captions)
     known = read_references(references) if references else None
     annotations = read_finecapeval(finecapeval) if finecapeval else None
-    config = EvaluationConfig(resamples=resamples)
+    config = EvaluationConfig(resamples=resamples, java_metrics=java)
     card = score_captions(said, known, annotations, config)
     compared = references or (finecapeval and f"{finecapeval}, column caption")
     _note(said, known, card)

@@ -12,7 +12,7 @@ from finecap import cli
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 CAPTIONS: dict[str, str] = json.loads((GOLDEN / "finecapeval.json").read_text())["captions"]
-FEW = ("--resamples", "20")
+FEW = ("--resamples", "20", "--no-java")
 Finecap = Callable[..., tuple[int, str, str]]
 
 
@@ -96,3 +96,12 @@ def test_what_does_not_fit_is_one_line_on_stderr(
     assert (stopped, out) == (code, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("java")
+def test_meteor_is_among_the_scores_where_java_is(finecap: Finecap):
+    code, out, _ = finecap("one.json", "--references", "references.json", "--resamples", "20")
+    assert code == 0
+    assert "  METEOR " in out
+    assert "SPICE: not computed: needs Stanford CoreNLP" in out or "  SPICE " in out

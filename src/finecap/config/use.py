@@ -12,6 +12,12 @@ class EvaluationConfig(Stage):
     batch_size: int = Field(default=256, ge=1)
     resamples: int = Field(default=1000, ge=1, description="of the bootstrap over images")
     confidence: float = Field(default=0.95, gt=0, lt=1)
+    java_metrics: bool = Field(
+        default=True, description="METEOR and SPICE, where their Java programs are there"
+    )
+    java_timeout_s: float = Field(
+        default=900, gt=0, description="for each of them on one split; METEOR starts in some 8"
+    )
     threads: int = Field(default=1, ge=0)
     seed: int = Field(default=0, ge=0)
 

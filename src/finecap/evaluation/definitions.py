@@ -119,11 +119,23 @@ DEFINITIONS = (
     Definition(
         REFERENCES,
         ("cider",),
-        "CIDEr-D, 0 to 10: cosine of tf-idf n-grams, clipped, with length penalty; document "
-        "frequencies from the scored references",
+        "what coco-caption prints as CIDEr, which is CIDEr-D, 0 to 10: cosine of tf-idf n-grams, "
+        "clipped, with length penalty; document frequencies from the scored references",
         f"Vedantam et al. 2015, {_COCO}",
     ),
-    Definition(REFERENCES, ("meteor",), "METEOR 1.5", f"Denkowski & Lavie 2014, {_COCO}"),
+    Definition(
+        REFERENCES,
+        ("cider_plain",),
+        "the paper's CIDEr, 0 to 10: neither clipped nor penalised; words as they stand, where the "
+        "paper stems them and its authors' code does not",
+        "Vedantam et al. 2015, equations 1-3",
+    ),
+    Definition(
+        REFERENCES,
+        ("meteor",),
+        "METEOR 1.5 of the corpus' counts, which is not the mean of its images' scores",
+        f"Denkowski & Lavie 2014, {_COCO}",
+    ),
     Definition(
         REFERENCES,
         ("spice",),

@@ -95,7 +95,7 @@ def evaluate(
         records: the validated records.
         clip: folder of the base encoder.
         judge: folder of an encoder that no reward has seen.
-        config: length limit, bootstrap.
+        config: length limit, bootstrap, whether Java programs are asked.
         destination: existing folder.
         log: progress.
         grammar_head: folder of a grammar network that no reward used.
@@ -144,7 +144,7 @@ def _score(bench: Bench, records: Sequence[Record], log: Log) -> ScoredSplit:
     log(f"captioned {len(captions)} images of {split}")
     yardstick = _yardstick(bench, records)
     sheet = ScoreSheet(len(records), config)
-    scoring.score_references(sheet, records, captions)
+    scoring.score_references(sheet, records, captions, config)
     vectors = bench.features.vectors_of(_positions(bench, records))  # (N, D)
     _score_by(bench, sheet, "", records, captions, vectors)
     judged = _judge_vectors(bench, records, yardstick)

@@ -39,6 +39,7 @@ LABELS = {
     "judge_ref_clip_s": "judge RefCLIP-S",
     "ref_clip_s": "RefCLIP-S",
     "cider": "CIDEr",
+    "cider_plain": "CIDEr of 2015",
     "bleu_1": "BLEU-1",
     "bleu_2": "BLEU-2",
     "bleu_3": "BLEU-3",

@@ -48,7 +48,7 @@ def score_captions(
         captions: by image, one each.
         references: by image, at least one each; may hold more images.
         annotations: FineCapEval's, or None.
-        config: resamples, confidence and seed of the intervals.
+        config: resamples, confidence and seed of the intervals; whether Java programs are asked.
 
     Raises:
         EvaluationError: a scored image has no reference.
@@ -65,7 +65,7 @@ def score_captions(
     if references is None:
         _absent(sheet, definitions.REFERENCES, "no references were given")
     else:
-        score_references(sheet, _records(scored, references), said)
+        score_references(sheet, _records(scored, references), said, config)
     if annotations is None:
         _absent(sheet, definitions.FINECAPEVAL, "no FineCapEval annotations were given")
     else:

@@ -4,6 +4,7 @@ One function per question fills a `ScoreSheet`. What is not here: the formulas (
 intervals (`sheet`), drawing captions and reading models (`evaluate`).
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from finecap.config import EvaluationConfig
 from finecap.data.records import Facts, Record
 from finecap.data.scenes.grammar import is_grammatical
 from finecap.evaluation.bootstrap import Array, median
-from finecap.evaluation.results import not_computed, not_defined
+from finecap.evaluation.results import EvaluationError, not_computed, not_defined
 from finecap.evaluation.sheet import ScoreSheet
-from finecap.metrics import clipscore, finegrained, fluency, ngram, retrieval
+from finecap.metrics import clipscore, finegrained, fluency, meteor, ngram, retrieval, spice
+from finecap.metrics.java import UnavailableError
 from finecap.metrics.ptb import tokenise
 
 if TYPE_CHECKING:  # so that scoring a file of captions loads no model's library
@@ -33,17 +36,48 @@ GRAMMATICAL_FROM = 0.5
 GRAMMAR_HEAD = ("grammar_head_rate", "grammar_head_rate_references")
 
 
-def score_references(sheet: ScoreSheet, records: Sequence[Record], captions: Sequence[str]) -> None:
-    """Likeness to the references, as coco-caption computes it."""
+def score_references(
+    sheet: ScoreSheet, records: Sequence[Record], captions: Sequence[str], config: EvaluationConfig
+) -> None:
+    """Likeness to the references, as coco-caption computes it.
+
+    Raises:
+        EvaluationError: two records of one image.
+    """
     references = {record.image: record.captions for record in records}
+    if len(references) < len(records):
+        (image, times), *_ = Counter(record.image for record in records).most_common(1)
+        raise EvaluationError(f"expected one record per image; came {times} of image {image!r}")
     candidates = {r.image: caption for r, caption in zip(records, captions, strict=True)}
-    statistics = ngram.bleu_statistics(references, candidates)
+    corpus = ngram.tokenised(references, candidates)
+    found = ngram.measure(corpus)
     for order in range(4):
-        sheet.corpus(f"bleu_{order + 1}", lambda rows, o=order: statistics.scores(rows)[:, o])
-    for name, values in ngram.per_image(references, candidates).items():
+        sheet.corpus(f"bleu_{order + 1}", lambda rows, o=order: found.bleu.scores(rows)[:, o])
+    for name, values in found.per_image.items():
         sheet.mean(name, values)
-    sheet.absent("meteor", not_computed("needs Java METEOR"))
-    sheet.absent("spice", not_computed("needs Java SPICE and its models"))
+    _score_by_java(sheet, corpus, config)
+
+
+def _score_by_java(sheet: ScoreSheet, corpus: ngram.Tokenised, config: EvaluationConfig) -> None:
+    """METEOR and SPICE, each with its value or with why it has none."""
+
+    def enter_meteor() -> None:
+        # Of the corpus' counts, like BLEU: an image has a METEOR too, but it is not their mean.
+        sheet.corpus("meteor", meteor.statistics(*corpus, config.java_timeout_s).scores)
+
+    def enter_spice() -> None:
+        sheet.mean("spice", spice.spice(*corpus, config.java_timeout_s))
+
+    for name, enter in (("meteor", enter_meteor), ("spice", enter_spice)):
+        if not config.java_metrics:
+            sheet.absent(
+                name, not_computed("switched off, `java_metrics` of `evaluation` is false")
+            )
+            continue
+        try:
+            enter()
+        except UnavailableError as error:
+            sheet.absent(name, not_computed(str(error)))
 
 
 def score_retrieval(

@@ -24,9 +24,10 @@ def computed() -> set[str]:
         Record(f"{i}.png", "val", ("a boat",), facts=facts)  # type: ignore[arg-type]
         for i in range(2)
     ]
-    captions, config = ["a boat", "a red boat"], EvaluationConfig(resamples=5)
+    captions = ["a boat", "a red boat"]
+    config = EvaluationConfig(resamples=5, java_metrics=False)
     sheet = ScoreSheet(2, config)
-    scoring.score_references(sheet, records, captions)
+    scoring.score_references(sheet, records, captions, config)
     for prefix in ("", "judge_"):
         scoring.score_retrieval(sheet, prefix, torch.eye(2), torch.eye(2))
         scoring.score_ref_clip_s(sheet, prefix, records, torch.eye(2), torch.eye(2), torch.eye(2))

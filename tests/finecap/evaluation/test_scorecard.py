@@ -15,7 +15,7 @@ from finecap.metrics import ngram
 from finecap.metrics.finecapeval import score
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden"
-CONFIG = EvaluationConfig(resamples=100)
+CONFIG = EvaluationConfig(resamples=100, java_metrics=False)
 CAPTIONS = json.loads((GOLDEN / "finecapeval.json").read_text())["captions"]
 ANNOTATIONS = read_finecapeval(GOLDEN / "finecapeval.csv")
 

@@ -1,18 +1,22 @@
 """What each question enters into the sheet, by hand."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from finecap.config import EvaluationConfig
 from finecap.data.records import Record
-from finecap.evaluation.results import is_measured, is_undefined
+from finecap.evaluation.results import EvaluationError, is_measured, is_undefined
 from finecap.evaluation.scoring import (
     score_facts,
     score_fluency,
     score_ref_clip_s,
+    score_references,
     score_retrieval,
 )
 from finecap.evaluation.sheet import ScoreSheet
+from finecap.metrics import meteor, ngram
 
 CONFIG = EvaluationConfig(resamples=200)
 
@@ -107,3 +111,74 @@ def test_fluency_of_captions_by_hand():
             "distinct_2": 6 / 9,
         }
     )
+
+
+PHOTOS = [
+    Record("a.png", "val", ("A dog runs.", "the dog is running")),
+    Record("b.png", "val", ("a cat sits on a mat",)),
+    Record("c.png", "val", ("two men", "Men walk along a street.", "two men are walking")),
+]
+SAID = ["a dog runs on grass", "a cat", "two men walk"]
+
+
+def referenced(config: EvaluationConfig) -> ScoreSheet:
+    found = sheet(len(PHOTOS))
+    score_references(found, PHOTOS, SAID, config)
+    return found
+
+
+def test_likeness_is_that_of_the_library_with_intervals_around_it():
+    found = referenced(EvaluationConfig(resamples=200, java_metrics=False))
+    wanted = ngram.score(
+        {record.image: record.captions for record in PHOTOS},
+        {record.image: said for record, said in zip(PHOTOS, SAID, strict=True)},
+    )
+    for name, value in wanted.items():
+        metric = found.metrics[name]
+        assert metric["value"] == pytest.approx(value), name
+        assert metric["ci_low"] <= metric["value"] <= metric["ci_high"], name
+    assert set(found.per_image) == {"rouge_l", "cider", "cider_plain"}
+
+
+def test_metrics_in_java_that_are_switched_off_say_so():
+    found = referenced(EvaluationConfig(java_metrics=False)).metrics
+    reason = "not computed: switched off, `java_metrics` of `evaluation` is false"
+    assert found["meteor"] == found["spice"] == {"value": None, "reason": reason}
+
+
+def test_without_java_they_have_no_value_and_the_others_have(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = referenced(CONFIG).metrics
+    for name in ("meteor", "spice"):
+        assert found[name]["value"] is None
+        assert found[name]["reason"].startswith("not computed: needs Java")
+    assert is_measured(found["cider"])
+
+
+@pytest.mark.usefixtures("java")
+def test_meteor_is_the_corpus_score_with_an_interval_and_no_mean_of_images():
+    found = referenced(CONFIG)
+    tokens = ngram.tokenised(
+        {record.image: record.captions for record in PHOTOS},
+        {record.image: said for record, said in zip(PHOTOS, SAID, strict=True)},
+    )
+    counted = meteor.statistics(*tokens, timeout_s=300)
+    metric = found.metrics["meteor"]
+    assert metric["value"] == pytest.approx(float(counted.scores()))
+    assert metric["value"] != pytest.approx(counted.per_image().mean(), abs=1e-3)
+    assert metric["ci_low"] < metric["value"] < metric["ci_high"]
+    assert "meteor" not in found.per_image
+
+
+@pytest.mark.usefixtures("java")
+def test_a_program_out_of_time_leaves_its_reason_in_place_of_a_value():
+    found = referenced(EvaluationConfig(java_timeout_s=0.2)).metrics
+    reason = "not computed: METEOR took longer than 0.2 s and was ended"
+    assert found["meteor"] == {"value": None, "reason": reason}
+
+
+def test_two_records_of_one_image_are_refused():
+    with pytest.raises(EvaluationError, match=r"one record per image; came 2 of image 'a\.png'"):
+        score_references(sheet(4), [*PHOTOS, PHOTOS[0]], [*SAID, "a dog"], CONFIG)
