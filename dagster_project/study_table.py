@@ -4,17 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from finecap.evaluation.labels import LOWER_IS_BETTER, label, ordered
-
-COLUMNS = (
-    "judge_t2i_r1",
-    "cider",
-    "background_recall",
-    "colour_recall",
-    "size_recall",
-    "grammatical_rate",
-    "repetition_rate",
-)
-"""What a reader compares first: detail by the judge, likeness, details named, fluency."""
+from finecap.evaluation.tables import SUMMARY as COLUMNS
 
 
 def results(study: Mapping[str, Any], n: int) -> str:

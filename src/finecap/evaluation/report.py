@@ -59,7 +59,13 @@ def write_leaderboard(
     absent = tables.absences(test)
     title = f"Leaderboard: {profile}"
     html = page.render(
-        title, about, tables=tables.blocks(test), absent=absent, plot=figure, samples=samples
+        title,
+        about,
+        summary=tables.summary(test),
+        tables=tables.blocks(test),
+        absent=absent,
+        plot=figure,
+        samples=samples,
     )
     write_bytes(destination / "leaderboard.png", figure)
     write_bytes(destination / "contact_sheet.png", contact_sheet.draw(samples))
@@ -120,7 +126,7 @@ def _about(profile: str, data_md5: str, read: Mapping[str, Evaluation]) -> str:
     n = len(_captions(next(iter(read.values()))))
     return (
         f"Profile {profile}, data {data_md5}, test split, {n} images, greedy captions. In brackets "
-        "the bootstrap interval over images."
+        "the bootstrap interval over images; best in bold."
     )
 
 
@@ -129,4 +135,4 @@ def _markdown(
 ) -> str:
     missing = "".join(f"* {line}\n" for line in absent)
     without = f"\n### Without a value\n\n{missing}" if absent else ""
-    return f"# {title}\n\n{about} Best in bold.\n\n{tables.markdown(test)}{without}"
+    return f"# {title}\n\n{about}\n\n{tables.markdown(test)}{without}"

@@ -13,6 +13,17 @@ from finecap.evaluation.results import Measured, Metric, is_measured, reason_abs
 Table = Mapping[str, Mapping[str, Metric]]
 """Metrics of one split by variant."""
 
+SUMMARY = (
+    "judge_t2i_r1",
+    "cider",
+    "background_recall",
+    "colour_recall",
+    "size_recall",
+    "grammatical_rate",
+    "repetition_rate",
+)
+"""What a reader compares first: detail by the judge, likeness, details named, fluency."""
+
 GROUPS = {
     "Detail: is the image found by its caption?": (
         "judge_t2i_r1",
@@ -84,19 +95,15 @@ class Block:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]  # variant, its cells
 
 
+def summary(table: Table) -> Block:
+    """The one table that a reader compares first."""
+    return _block(table, "Summary", SUMMARY)
+
+
 def blocks(table: Table) -> list[Block]:
-    """The tables of a leaderboard; a column without any value is left out."""
-    found: list[Block] = []
-    for title, metrics in GROUPS.items():
-        columns = tuple(m for m in metrics if any(_measured(table, v, m) for v in table))
-        if columns:
-            best = {m: _best(table, m) for m in columns}
-            rows = tuple(
-                (v, tuple(_cell(_measured(table, v, m), v in best[m]) for m in columns))
-                for v in ordered(table)
-            )
-            found.append(Block(title, columns, rows))
-    return found
+    """The tables of a leaderboard; one without any value is left out."""
+    found = [_block(table, title, metrics) for title, metrics in GROUPS.items()]
+    return [block for block in found if block.columns]
 
 
 def absences(table: Table) -> list[str]:
@@ -111,7 +118,19 @@ def absences(table: Table) -> list[str]:
 
 def markdown(table: Table) -> str:
     """All tables as GitHub-flavoured Markdown, best scores in bold."""
-    return "\n".join(line for block in blocks(table) for line in _markdown_lines(block))
+    return "\n".join(markdown_of(block) for block in (summary(table), *blocks(table)))
+
+
+def markdown_of(block: Block) -> str:
+    """One table as GitHub-flavoured Markdown, its title above it."""
+    return "\n".join(_markdown_lines(block))
+
+
+def brief(block: Block) -> str:
+    """The table without title and intervals, for places that show little text."""
+    rows = [(v, *(_emphasised(cell) for cell in cells)) for v, cells in block.rows]
+    head = ["variant", *(label(m) for m in block.columns)]
+    return "\n".join(_row(cells) for cells in (head, ["---"] * len(head), *rows))
 
 
 def _markdown_lines(block: Block) -> Iterator[str]:
@@ -128,8 +147,22 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    value = f"**{cell.value}**" if cell.is_best else cell.value
-    return f"{value} {cell.interval}".rstrip()
+    return f"{_emphasised(cell)} {cell.interval}".rstrip()
+
+
+def _emphasised(cell: Cell) -> str:
+    return f"**{cell.value}**" if cell.is_best else cell.value
+
+
+def _block(table: Table, title: str, metrics: Sequence[str]) -> Block:
+    """The table of these metrics; a column without any value is left out."""
+    columns = tuple(m for m in metrics if any(_measured(table, v, m) for v in table))
+    best = {m: _best(table, m) for m in columns}
+    rows = tuple(
+        (v, tuple(_cell(_measured(table, v, m), v in best[m]) for m in columns))
+        for v in ordered(table)
+    )
+    return Block(title, columns, rows)
 
 
 def _measured(table: Table, variant: str, name: str) -> Measured | None:

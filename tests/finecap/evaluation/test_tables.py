@@ -1,7 +1,8 @@
 """The tables: which columns show, which score is best, how numbers read."""
 
+from finecap.evaluation.labels import VARIANTS
 from finecap.evaluation.results import Metric, not_computed, not_defined
-from finecap.evaluation.tables import absences, blocks, markdown
+from finecap.evaluation.tables import SUMMARY, absences, blocks, brief, markdown, summary
 
 
 def measured(value: float) -> Metric:
@@ -43,3 +44,18 @@ def test_metric_missing_for_all_is_no_column_but_a_line_with_the_reason():
 def test_rates_show_three_decimals_and_counts_none():
     table = {"mle": {"mean_length": measured(11.42), "vocabulary": measured(1403.0)}}
     assert "| `mle` | 11.4 [11.4, 11.4] | 1403 [1403, 1403] |" in markdown(table)
+
+
+def test_the_summary_is_one_table_of_what_a_reader_compares_first():
+    table = {"mle": {"cider": measured(0.5), "judge_t2i_r1": measured(0.1), "t2i_r1": measured(1)}}
+    block = summary(table)
+    assert block.columns == ("judge_t2i_r1", "cider")
+    assert markdown(table).startswith("### Summary\n\n| variant | judge R@1 | CIDEr |")
+
+
+def test_a_brief_table_of_all_variants_is_shown_at_once_by_dagster():
+    """Markdown of 1,000 characters or more is behind a link there."""
+    table = {v: dict.fromkeys(SUMMARY, measured(0.123)) for v in (*VARIANTS, "mle_alt_text")}
+    text = brief(summary(table))
+    assert text.splitlines()[2].startswith("| mle | 0.123 | 0.123 |")
+    assert len(text) < 1_000
