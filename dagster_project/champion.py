@@ -14,6 +14,7 @@ import dagster as dg
 
 from dagster_project import metadata
 from dagster_project.artifacts import Artifact
+from dagster_project.compared import CAPTIONER
 from dagster_project.reporting import History, reporter
 from dagster_project.scoring import Parts, evaluating
 from dagster_project.shown import records_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from dagster_project.tracking import ModelVersion, Tracker
     from finecap.evaluation.promotion import Scores
 
-CAPTIONER = "finecap-captioner"
 PAIR = "pair"
 POLICY = Path(__file__).resolve().parent.parent / "mlflow" / "registry.toml"
 AGAIN = "champion_evaluation"

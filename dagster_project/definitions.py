@@ -12,14 +12,12 @@ import dagster as dg
 
 from dagster_project import automation, checks, jobs
 from dagster_project.assets import captioner, data, evaluation, negatives, reward_model, search
+from dagster_project.executor import tracked_executor
 from dagster_project.home import Home, home_of, profile_in
 from dagster_project.progress import progress_logger
 from dagster_project.resources import ArtifactIOManager, DataResource
 from dagster_project.stages import Stages
 from finecap.config import Profile, load_profile
-
-PRELOADED = ["dagster_project.preload"]
-"""Imported once by the process that all steps are forked from, so that each starts in no time."""
 
 
 def build_defs(
@@ -44,7 +42,7 @@ def build_defs(
         schedules=[automation.weekly_retrain(jobs.selected(assets, jobs.everything()))],
         sensors=[automation.new_data(profile, home.root)],
         resources={**resources(profile, home), **(resource_overrides or {})},
-        executor=executor(),
+        executor=tracked_executor(home, profile.name),
         loggers={"progress": progress_logger},
     )
 
@@ -86,12 +84,6 @@ def resources(profile: Profile, home: Home) -> dict[str, Any]:
         "data": DataResource(root=root, home=path),
         "stages": Stages(profile=profile.name, root=root, path=path),
     }
-
-
-def executor() -> dg.ExecutorDefinition:
-    """Two steps side by side, each forked from a process that has imported what all need."""
-    start = {"forkserver": {"preload_modules": PRELOADED}}
-    return dg.multiprocess_executor.configured({"max_concurrent": 2, "start_method": start})
 
 
 def retrain_job() -> dg.JobDefinition:

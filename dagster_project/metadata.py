@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _SIDE = 96  # pixels of a sample image
+_SHEET = 1200  # pixels of a contact sheet's width: its text is still read
 _COLUMNS = 4  # of plots
 _SMOOTHED = 400  # points of a curve; more are thinned out
 
@@ -74,6 +75,18 @@ def thumbnail(path: Path) -> str:
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=80)
     return picture(buffer.getvalue(), path.name, "jpeg")
+
+
+def shrunk(path: Path, title: str) -> str:
+    """A large picture that people read, no wider than they need."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with Image.open(path) as opened:
+        sheet = opened.convert("RGB")
+    sheet.thumbnail((_SHEET, sheet.height))
+    sheet.save(buffer, format="JPEG", quality=70)
+    return picture(buffer.getvalue(), title, "jpeg")
 
 
 def picture(content: bytes, title: str, kind: str = "png") -> str:

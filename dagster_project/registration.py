@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
+from dagster_project.compared import primary
 from dagster_project.home import Home
+from dagster_project.model_card import model_description, version_card
 from dagster_project.reporting import log_row
+from dagster_project.tracked_run import as_training
 
 if TYPE_CHECKING:
+    from dagster_project.dataset_input import DataSet
     from dagster_project.tracking import ModelVersion, Tracker
 
 
@@ -28,6 +32,15 @@ class Registered:
     encoder: Artifact | None = (
         None  # of a captioner: exported with it, so that it can caption alone
     )
+
+    @property
+    def awaited(self) -> list[str]:
+        """What an evaluation will add to its run: captioners alone are evaluated."""
+        return [] if self.encoder is None else [primary()]
+
+    def run_name(self, asset: str) -> str:
+        """Name of its MLflow run: people compare captioners by variant."""
+        return asset if self.encoder is None else self.variant
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ def register(
     registered: Registered,
     profile: str,
     home: Home,
+    data: "DataSet | None",
 ) -> "ModelVersion":
     """Register an artifact of the profile; where need be, its record rebuilds its run, or ends it.
 
@@ -65,10 +79,12 @@ def register(
     tags = tags_of(plan, registered)
     run_id = artifact.run_id
     if run_id is None or tracker.status(run_id) != FINISHED:
-        with tracker.child(artifact.asset, artifact.config, tags, run_id) as run:
+        name, awaited = registered.run_name(artifact.asset), registered.awaited
+        opened = tracker.child(name, artifact.config, tags, run_id, data=data, awaited=awaited)
+        with opened as run:
             for row in artifact.history:
                 log_row(run, row)
-            run.log(None, artifact.metrics)
+            run.log(None, as_training(artifact.metrics))
         run_id = run.run_id
         artifact = store.record(replace(artifact, run_id=run_id))
     kind = "encoder" if registered.encoder is None else "captioner"
@@ -76,7 +92,12 @@ def register(
     with tempfile.TemporaryDirectory(dir=store.root, prefix=".export-") as scratch:
         folder = Path(scratch) / EXPORT
         export(artifact, registered.encoder, folder)
-        return tracker.register(model, run_id, folder, {**tags, "profile": profile})
+        config = json.dumps(artifact.config, sort_keys=True)
+        about = {**tags, "profile": profile, "config": config}
+        version = tracker.register(model, run_id, folder, about)
+    tracker.describe(model.name, model_description(model.name))
+    tracker.describe(model.name, version_card(model.name, about, data), str(version.version))
+    return version
 
 
 def export(artifact: Artifact, encoder: Artifact | None, destination: Path) -> None:
@@ -99,5 +120,4 @@ def tags_of(plan: Plan, registered: Registered) -> dict[str, str]:
         "data_version": plan.version,
         "data_md5": plan.data_md5,
         "parents": ", ".join(f"{name}@{version}" for name, version in plan.inputs.items()),
-        "config": json.dumps(plan.config, sort_keys=True),
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_project.tracked_run import TrackedRun
+from dagster_project.tracked_run import TrackedRun, as_training
 from finecap.log import Log
 
 LOG_EVERY_S = 1.0
@@ -57,7 +57,8 @@ class History:
 
 def log_row(run: TrackedRun, row: Mapping[str, float]) -> None:
     """Log a row of a history to a run."""
-    run.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+    metrics = {name: value for name, value in row.items() if name != "step"}
+    run.log(int(row["step"]), as_training(metrics))
 
 
 def reporter(

@@ -101,10 +101,17 @@ def evaluation(folder: Path, images: Path) -> dict[str, str]:
 
 
 def leaderboard(folder: Path) -> dict[str, str]:
-    """The table and the plot."""
-    found = {"leaderboard": (folder / "leaderboard.md").read_text()}
-    plot = folder / "leaderboard.png"
-    return {**found, "plot": metadata.picture(plot.read_bytes(), "leaderboard")}
+    """The summary, short enough to be shown at once, all tables, the plot, the contact sheet."""
+    from finecap.evaluation.tables import brief, summary
+
+    test = json.loads((folder / "leaderboard.json").read_text())["variants"]
+    plot = (folder / "leaderboard.png").read_bytes()
+    return {
+        "summary": brief(summary(test)),
+        "leaderboard": (folder / "leaderboard.md").read_text(),
+        "plot": metadata.picture(plot, "each variant by judge R@1 and fluency"),
+        "contact sheet": metadata.shrunk(folder / "contact_sheet.png", "captions of each variant"),
+    }
 
 
 def gallery(folder: Path, images: Path) -> dict[str, str]:

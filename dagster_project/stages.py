@@ -6,7 +6,6 @@ else gives the library an empty folder and a `log` callback. `stage` declares an
 profile's settings as its run config. No asset's name or model lives here.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_project import metadata
-from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
+from dagster_project.artifacts import Artifact, ArtifactStore
+from dagster_project.dataset_input import DataSet, data_set
 from dagster_project.home import Home
 from dagster_project.registration import Plan, Registered, register, tags_of
 from dagster_project.reporting import History, reporter
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
-from dagster_project.tracked_run import TrackedRun
+from dagster_project.tracked_run import TrackedRun, as_training
 from dagster_project.unfinished import clear_finished, unfinished
 from dagster_project.versions import code_version, data_version, plug_ins
 from finecap.config import Stage
@@ -64,9 +64,26 @@ class Stages(dg.ConfigurableResource):
 
     def tracker(self, context: dg.AssetExecutionContext) -> "Tracker":
         """The profile's MLflow store, on behalf of this Dagster run."""
+        from dagster_project.pipeline_run import DagsterRun
         from dagster_project.tracking import Tracker
 
-        return Tracker(self.home.mlflow, experiment_of(self.profile), context.run.run_id)
+        run, record = context.run, context.instance.get_run_record_by_id(context.run.run_id)
+        job = "by hand" if run.job_name.startswith("__") else run.job_name
+        begun = DagsterRun(run.run_id, job, record.start_time if record else None)
+        return Tracker(self.home.mlflow, experiment_of(self.profile), begun)
+
+    def data_of(self, md5: str, inputs: Mapping[str, str]) -> DataSet | None:
+        """The data set that a version was made from, with its sizes; None where it has none.
+
+        Args:
+            md5: of the data.
+            inputs: version by asset.
+        """
+        dataset = self.store.find("dataset", md5) if md5 else None
+        if dataset is None:
+            return None
+        validated = self.store.find("validated_dataset", inputs.get("validated_dataset", ""))
+        return data_set(self.profile, md5, dataset.path, validated.path if validated else None)
 
     def run(
         self,
@@ -129,33 +146,6 @@ class Stages(dg.ConfigurableResource):
             )
         return result(artifact, is_known, {"md5": md5})
 
-    def log_scores(
-        self,
-        context: dg.AssetExecutionContext,
-        made: dg.MaterializeResult,
-        model: str,
-        captioner: Artifact,
-    ) -> None:
-        """Put an evaluation on its captioner's MLflow run and version; once per evaluation."""
-        scores = self.artifact_of(context, made)
-        note = f"{scores.asset}@{scores.data_version}"
-        tracker = self.tracker(context)
-        version = tracker.version(model, captioner.data_version)
-        if version is not None and version.tags.get("evaluation") != note:
-            tracker.add_metrics(version.run_id or "", scores.metrics)
-            tracker.tag_version(version, "evaluation", note)
-
-    def publish_reports(
-        self, context: dg.AssetExecutionContext, made: dg.MaterializeResult
-    ) -> None:
-        """Copy a report's files to where people look for the latest."""
-        self.home.reports.mkdir(parents=True, exist_ok=True)
-        for file in self.artifact_of(context, made).path.iterdir():
-            if file.is_file() and file.name != MARKER:
-                partial = self.home.reports / f"{file.name}.partial"
-                shutil.copyfile(file, partial)
-                partial.replace(self.home.reports / file.name)
-
     def artifact_of(
         self, context: dg.AssetExecutionContext, made: dg.MaterializeResult
     ) -> Artifact:
@@ -183,12 +173,15 @@ class Stages(dg.ConfigurableResource):
         """
         if registered is None:
             return self._write(context, plan, work, details, History())
-        tags = tags_of(plan, registered)
+        name = registered.run_name(plan.asset)
+        tags, data = tags_of(plan, registered), self.data_of(plan.data_md5, plan.inputs)
         with unfinished(self._unfinished(plan)) as kept:
             if is_anew:
                 kept.empty()
             before = kept.run_id
-            with self.tracker(context).child(plan.asset, plan.config, tags, before) as run:
+            with self.tracker(context).child(
+                name, plan.config, tags, before, data=data, awaited=registered.awaited
+            ) as run:
                 kept.report_to(run)
                 if before not in {None, run.run_id}:
                     context.log.warning(
@@ -214,7 +207,7 @@ class Stages(dg.ConfigurableResource):
             metrics = dict(work(folder, reporter(context, history, run)))
             seconds = time.monotonic() - started
             if run is not None:
-                run.log(None, metrics)
+                run.log(None, as_training(metrics))
             shown = {
                 "curves": metadata.curves(history.rows),
                 **(details(folder) if details else {}),
@@ -245,7 +238,10 @@ class Stages(dg.ConfigurableResource):
         tracker = self.tracker(context)
         version = tracker.version(registered.name, artifact.data_version)
         if version is None or is_new:
-            version = register(tracker, self.store, artifact, registered, self.profile, self.home)
+            data = self.data_of(artifact.data_md5, artifact.inputs)
+            version = register(
+                tracker, self.store, artifact, registered, self.profile, self.home, data
+            )
         run_id = version.run_id or ""
         return {
             "registered_model": f"{version.name} v{version.version}",

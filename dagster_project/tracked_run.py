@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FLUSH_S = 5.0
+TRAINING = "train/"
+"""Prefix of what training reports; `val/` and `test/` are evaluations', alike for captioners."""
 Point = tuple[str, int, str]
 """Metric, step, and value: its `repr`, since NaN equals nothing and two phases share steps."""
 _MAX_BATCH = 900  # metrics; MLflow takes 1,000
@@ -37,8 +39,14 @@ class TrackedRun:
         self._sent_at = time.monotonic()
         self._steps: dict[str, int] = {}
 
-    def log(self, step: int | None, metrics: Mapping[str, float]) -> None:
-        """Take metrics of one step; without a step each metric counts its own calls."""
+    def log(self, step: int | None, metrics: Mapping[str, float], **about: str) -> None:
+        """Take metrics of one step.
+
+        Args:
+            step: None: each metric counts its own calls.
+            metrics: by name.
+            about: of MLflow's metric: the model and the data set that it is of.
+        """
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
@@ -46,7 +54,7 @@ class TrackedRun:
             at = self._steps.get(name, -1) + 1 if step is None else step
             self._steps[name] = at
             if (name, at, repr(float(value))) not in self._known:
-                self._waiting.append(Metric(name, float(value), now, at))
+                self._waiting.append(Metric(name, float(value), now, at, **about))
         if time.monotonic() - self._sent_at > FLUSH_S:
             self.flush()
 
@@ -56,6 +64,11 @@ class TrackedRun:
             self._client.log_batch(self.run_id, self._waiting[start : start + _MAX_BATCH])
         self._waiting = []
         self._sent_at = time.monotonic()
+
+
+def as_training(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What training reports, under the names that runs have it by."""
+    return {f"{TRAINING}{name}": value for name, value in metrics.items()}
 
 
 def points_of(client: "MlflowClient", run_id: str) -> set[Point]:

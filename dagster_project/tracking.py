@@ -11,17 +11,16 @@ and the pipeline run that was broken off has nothing to compare. Which those wer
 """
 
 import fcntl
-import json
+import hashlib
 import logging
+import math
 import os
 import shutil
-import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version as installed
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +33,11 @@ with warnings.catch_warnings():
     import mlflow
 from mlflow.entities import LifecycleStage, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema
 
-from dagster_project.home import MODEL_TRAINING
+from dagster_project import compared, params
+from dagster_project.dataset_input import EVALUATION, TRAINING, DataSet, inputs, split_name
+from dagster_project.pipeline_run import DagsterRun, PipelineRun, git_commit
+from dagster_project.served import EXPORT, Model, model_of, requirements
 from dagster_project.tracked_run import TrackedRun, points_of
 from mlflow import MlflowClient
 
@@ -46,50 +46,53 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
-EXPORT = "exported"
-"""Folder of a registered version that holds the model's files."""
 FINISHED = "FINISHED"
 """Status of a run whose stage has ended well."""
 INTERRUPTED = "interrupted_dagster_runs"
 """Tag: pipeline runs in which this training was broken off."""
 _UNKNOWN = "RESOURCE_DOES_NOT_EXIST"  # error code of MLflow's
+_CARD = "card"  # tag: digest of the description that we wrote
 _MAX_VALUE = 5_000  # characters of a tag or parameter
-_REQUIREMENTS = ("torch", "open_clip_torch", "timm", "safetensors", "numpy", "pillow", "pandas")
-
-
-@dataclass(frozen=True)
-class Model:
-    """How a stage's result is registered."""
-
-    name: str  # finecap-clip, finecap-captioner, ...
-    variant: str
-    code: Path  # models-from-code wrapper
-    signature: ModelSignature
 
 
 class Tracker:
     """The tracking store of one profile, on behalf of one pipeline run."""
 
-    def __init__(self, folder: Path, experiment: str, pipeline_run: str) -> None:
+    def __init__(self, folder: Path, experiment: str, pipeline_run: str | DagsterRun) -> None:
         """The store in `folder`; nothing is opened or created before it is needed."""
-        self.folder = folder
-        self.experiment = experiment
-        self.pipeline_run = pipeline_run
-        self._client: MlflowClient | None = None
+        if isinstance(pipeline_run, str):
+            pipeline_run = DagsterRun(pipeline_run)
+        self.folder, self.experiment = folder, experiment
+        self.pipeline = PipelineRun(self, pipeline_run)
 
     @property
     def uri(self) -> str:
         """The store's address; the time-out lets parallel stages wait for each other's writes."""
         return f"sqlite:///{self.folder / 'mlflow.db'}?timeout=60"
 
-    @property
+    @cached_property
     def client(self) -> MlflowClient:
         """A client of the store, which is created on first use."""
-        if self._client is None:
-            with self._lock():
-                self._client = MlflowClient(self.uri)
-                self._client.search_experiments(max_results=1)
-        return self._client
+        with self.lock():
+            client = MlflowClient(self.uri)
+            client.search_experiments(max_results=1)
+            return client
+
+    @cached_property
+    def experiment_id(self) -> str:
+        """The profile's experiment, created on first use."""
+        client = self.client
+        with self.lock():
+            found = client.get_experiment_by_name(self.experiment)
+            tags = compared.experiment_tags()
+            if found is None:
+                place = (self.folder / "artifacts").as_uri()
+                return client.create_experiment(self.experiment, place, tags)
+            for key, text in tags.items():
+                is_kept = key == compared.KIND and key in found.tags
+                if found.tags.get(key) != text and not is_kept:
+                    client.set_experiment_tag(found.experiment_id, key, text)
+            return found.experiment_id
 
     @contextmanager
     def child(
@@ -98,6 +101,9 @@ class Tracker:
         config: Mapping[str, Any],
         tags: Mapping[str, str],
         continued: str | None = None,
+        *,
+        data: DataSet | None = None,
+        awaited: Collection[str] = (),
     ) -> Iterator[TrackedRun]:
         """A run named `name` below the pipeline's, finished or failed as its block is.
 
@@ -106,22 +112,24 @@ class Tracker:
             config: its parameters.
             tags: its own; those of the pipeline are added.
             continued: run to go on with; a new one is begun if that is finished, or deleted.
+            data: what it trains on.
+            awaited: metrics that it will be given later, first in its order; see `compared`.
         """
-        parent = self._parent()
         all_tags = {
             "mlflow.runName": name,
-            "mlflow.parentRunId": parent,
+            "mlflow.parentRunId": self.pipeline.run_id,
             "mlflow.source.name": "dagster_project",
-            "dagster_run_id": self.pipeline_run,
+            "dagster_run_id": self.pipeline.dagster.run_id,
             "git_commit": git_commit(),
             **tags,
         }
         clipped = {key: value[:_MAX_VALUE] for key, value in all_tags.items()}
-        run = self._reopened(continued, clipped) or TrackedRun(
-            self.client,
-            self.client.create_run(self._experiment_id(), tags=clipped).info.run_id,
-        )
-        self.client.log_batch(run.run_id, params=_params(config))
+        run = self._reopened(continued, clipped) or self._begun(clipped, awaited)
+        texts = {key: text[:_MAX_VALUE] for key, text in params.flat(config).items()}
+        self.client.log_batch(run.run_id, params=[Param(*item) for item in texts.items()])
+        if data is not None:
+            self.log_data(run.run_id, data, TRAINING)
+            self.pipeline.log_data(data, TRAINING)
         try:
             yield run
         except BaseException:
@@ -130,6 +138,11 @@ class Tracker:
             raise
         run.flush()
         self.client.set_terminated(run.run_id)
+
+    def log_data(self, run_id: str, data: DataSet, context: str) -> None:
+        """Note the data set of a run; once, however often it is told."""
+        with self.lock():  # two that enter a new data set at once would fail
+            self.client.log_inputs(run_id, inputs(data, context))
 
     def version(self, name: str, data_version: str) -> ModelVersion | None:
         """The registered version of `name` that was made as `data_version`, if any."""
@@ -151,13 +164,31 @@ class Tracker:
                 pip_requirements=requirements(),
             )
         # Inside, too: with a model id MLflow looks the model up in its global store.
-        with self._lock(), self._fluent():
+        with self.lock(), self._fluent():
             if not self.client.search_registered_models(f"name = '{model.name}'"):
                 self.client.create_registered_model(model.name)
             clipped = {key: value[:_MAX_VALUE] for key, value in tags.items()}
             return self.client.create_model_version(
                 model.name, logged.model_uri, run_id, tags=clipped, model_id=logged.model_id
             )
+
+    def describe(self, name: str, text: str, version: str | None = None) -> None:
+        """Set the description of a model or of its version, unless a person has written one."""
+        client = self.client
+        entity = (
+            client.get_registered_model(name)
+            if version is None
+            else client.get_model_version(name, version)
+        )
+        present, digest = entity.description or "", _digest(text)
+        if present == text or (present and _digest(present) != entity.tags.get(_CARD)):
+            return
+        if version is None:
+            client.update_registered_model(name, text)
+            client.set_registered_model_tag(name, _CARD, digest)
+        else:
+            client.update_model_version(name, version, text)
+            client.set_model_version_tag(name, version, _CARD, digest)
 
     def status(self, run_id: str | None) -> str | None:
         """A run's status; None where the store does not have it, or no longer."""
@@ -171,11 +202,32 @@ class Tracker:
             return None
         return info.status if info.lifecycle_stage == LifecycleStage.ACTIVE else None
 
-    def add_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Add scores to a finished run."""
-        run = TrackedRun(self.client, run_id)
-        run.log(0, metrics)
+    def add_scores(
+        self, version: ModelVersion, scores: Mapping[str, float], data: DataSet | None
+    ) -> None:
+        """Add an evaluation to a version's finished run and model, each split on its data.
+
+        Args:
+            version: that was scored.
+            scores: by `val/<metric>` and `test/<metric>`.
+            data: that holds both splits.
+        """
+        run = TrackedRun(self.client, version.run_id or "")
+        if data is not None:
+            self.log_data(run.run_id, data, EVALUATION)
+            self.pipeline.log_data(data, EVALUATION)
+        first = {compared.primary(): scores[n] for n in scores if n == compared.primary()}
+        for name, value in {**first, **scores}.items():
+            split = name.partition("/")[0]
+            about = {"model_id": logged_model(version)}
+            if data is not None:
+                about |= {"dataset_name": split_name(data, split), "dataset_digest": data.md5}
+            run.log(0, {name: value}, **about)
         run.flush()
+
+    def add_file(self, run_id: str, file: Path) -> None:
+        """Attach a file to a run."""
+        self.client.log_artifact(run_id, str(file))
 
     def tag_version(self, version: ModelVersion, key: str, value: str) -> None:
         """Tag a registered version."""
@@ -188,16 +240,18 @@ class Tracker:
             logged = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
             shutil.move(Path(logged) / "artifacts" / EXPORT, destination)
 
-    def log_files(self, folder: Path, names: Sequence[str]) -> None:
-        """Attach files to the pipeline's run."""
-        for name in names:
-            self.client.log_artifact(self._parent(), str(folder / name))
-
     def page(self, run_id: str) -> str:
         """Address of a run in the MLflow UI that `make up` opens."""
-        port = os.environ.get("FINECAP_MLFLOW_PORT", "5000")
-        place = f"experiments/{self._experiment_id()}/runs/{run_id}?{MODEL_TRAINING}"
-        return f"http://localhost:{port}/#/{place}"
+        return compared.run_page(self.experiment_id, run_id)
+
+    def _begun(self, tags: Mapping[str, str], awaited: Collection[str]) -> TrackedRun:
+        """A new run."""
+        info = self.client.create_run(self.experiment_id, tags=dict(tags)).info
+        run = TrackedRun(self.client, info.run_id)
+        if awaited:
+            run.log(0, dict.fromkeys(awaited, math.nan))
+            run.flush()
+        return run
 
     def _reopened(self, run_id: str | None, tags: Mapping[str, str]) -> TrackedRun | None:
         """The run, open again and below today's pipeline run; None if that cannot be."""
@@ -211,38 +265,8 @@ class Tracker:
         self.client.update_run(run_id, status="RUNNING")
         return TrackedRun(self.client, run_id, points_of(self.client, run_id))
 
-    def _experiment_id(self) -> str:
-        """The profile's experiment, created on first use."""
-        found = self.client.get_experiment_by_name(self.experiment)
-        if found is not None:
-            return found.experiment_id
-        with self._lock():
-            found = self.client.get_experiment_by_name(self.experiment)
-            if found is not None:
-                return found.experiment_id
-            place = (self.folder / "artifacts").as_uri()
-            return self.client.create_experiment(self.experiment, artifact_location=place)
-
-    def _parent(self) -> str:
-        """The run that stands for the pipeline run, created on first use."""
-        experiment = self._experiment_id()
-        where = f"tags.dagster_run_id = '{self.pipeline_run}' and tags.kind = 'pipeline'"
-        with self._lock():
-            found = self.client.search_runs([experiment], where, max_results=1)
-            if found:
-                return found[0].info.run_id
-            tags = {
-                "mlflow.runName": f"pipeline {self.pipeline_run[:8]}",
-                "dagster_run_id": self.pipeline_run,
-                "kind": "pipeline",
-                "git_commit": git_commit(),
-            }
-            run = self.client.create_run(experiment, tags=tags)
-            self.client.set_terminated(run.info.run_id)
-            return run.info.run_id
-
     @contextmanager
-    def _lock(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """One process at a time: creating the database, an experiment or a parent run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as file:
@@ -266,37 +290,23 @@ class Tracker:
             mlflow.set_tracking_uri(before)
 
 
-def model_of(name: str, variant: str, kind: str, root: Path) -> Model:
-    """A model served by `mlflow/<kind>.py`: `captioner` gives sentences, `encoder` vectors.
-
-    The signature names outputs alone: an image may come as a path, as bytes or as an array, alone
-    or in a list or table, and MLflow's schemas cannot say so.
-    """
-    outputs = {"captioner": ColSpec("string"), "encoder": ColSpec("double")}
-    signature = ModelSignature(outputs=Schema([outputs[kind]]))
-    return Model(name, variant, root / "mlflow" / f"{kind}.py", signature)
+def logged_model(version: ModelVersion) -> str:
+    """Id of the model that a version is of; the store keeps it as the version's source alone."""
+    return (version.source or "").removeprefix("models:/")
 
 
-def requirements() -> list[str]:
-    """What serving a model needs, at the versions installed here (a `+cpu` build tag dropped)."""
-    pins = [f"{name}=={installed(name).split('+')[0]}" for name in _REQUIREMENTS]
-    return [f"finecap=={installed('finecap')}", *pins]
+def _digest(text: str) -> str:
+    """What tells a description of ours from one that a person has changed."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def git_commit() -> str:
-    """The commit checked out where the project lies, `-dirty` when files differ, or `unknown`."""
-    root = Path(__file__).resolve().parent
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"  # a tag for people; a copy without git trains all the same
-
-
-def _params(config: Mapping[str, Any]) -> list[Param]:
-    """Settings as flat parameters."""
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in config.items()}
-    return [Param(key, text[:_MAX_VALUE]) for key, text in texts.items()]
-
-
-__all__ = ["Model", "ModelVersion", "RunTag", "TrackedRun", "Tracker", "model_of", "requirements"]
+__all__ = [
+    "EXPORT",
+    "Model",
+    "ModelVersion",
+    "RunTag",
+    "TrackedRun",
+    "Tracker",
+    "model_of",
+    "requirements",
+]

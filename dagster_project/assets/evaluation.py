@@ -9,7 +9,8 @@ import dagster as dg
 from dagster_project import shown
 from dagster_project.artifacts import Artifact
 from dagster_project.assets.captioner import CONTROL, by_hand, has_control
-from dagster_project.champion import CAPTIONER, POLICY, choose_champion
+from dagster_project.champion import POLICY, captioner_asset, choose_champion
+from dagster_project.published import log_decision, log_scores, publish_leaderboard
 from dagster_project.run_config import EvaluationRun, Forcible, settings
 from dagster_project.scoring import Parts, evaluating
 from dagster_project.stages import Stages, stage
@@ -63,7 +64,7 @@ def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
         work = evaluating(captioner.path, parts, chosen, stages.home.cache)
         details = partial(shown.evaluation, images=dataset.path)
         made = stages.run(context, config, [*parts, captioner], work, details=details)
-        stages.log_scores(context, made, CAPTIONER, captioner)
+        log_scores(stages, context, stages.artifact_of(context, made), captioner)
         return made
 
     return scores
@@ -99,8 +100,9 @@ def leaderboard(profile: Profile) -> dg.AssetsDefinition:
 
         inputs = [dataset, *evaluations.values()]
         made = stages.run(context, config, inputs, work, details=shown.leaderboard)
-        stages.publish_reports(context, made)
-        return made
+        versions = {v: a.inputs[captioner_asset(v)] for v, a in evaluations.items()}
+        rewarded = {v: version for v, version in versions.items() if v in profile.scst}
+        return publish_leaderboard(stages, context, made, rewarded)
 
     return leaderboard
 
@@ -135,6 +137,8 @@ def champion(profile: Profile) -> dg.AssetsDefinition:
         parts = Parts(
             dataset, validated_dataset, base_clip, judge_clip, judge_grammar, image_features
         )
-        return choose_champion(context, stages, parts, evaluations, profile.evaluation)
+        made = choose_champion(context, stages, parts, evaluations, profile.evaluation)
+        log_decision(stages, context, made)
+        return made
 
     return champion

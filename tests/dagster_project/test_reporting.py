@@ -77,7 +77,7 @@ def test_without_a_file_a_history_is_kept_all_the_same():
 def test_a_replayed_run_has_what_the_interrupted_one_did_not_send(file: Path, tracker: Tracker):
     """Killed, it had sent the first step and noted the second; then it took the second again."""
     with tracker.child("x", {}, {}) as run:
-        run.log(5, {"loss": 0.5})
+        run.log(5, {"train/loss": 0.5})
     for step in (5, 10):
         History(file).add(row(step, loss=step / 10))
     tracker.client.update_run(run.run_id, status="RUNNING")
@@ -87,7 +87,7 @@ def test_a_replayed_run_has_what_the_interrupted_one_did_not_send(file: Path, tr
         log = reporter(Lines(), history, again)  # type: ignore[arg-type]
         log("", 10, loss=1.0)
         log("", 15, loss=1.5)
-    found = tracker.client.get_metric_history(run.run_id, "loss")
+    found = tracker.client.get_metric_history(run.run_id, "train/loss")
     assert [(m.step, m.value) for m in found] == [(5, 0.5), (10, 1.0), (15, 1.5)]
 
 

@@ -86,7 +86,7 @@ def encoders(home: Home) -> list[Run]:
 
 def losses(home: Home, run: Run) -> list[tuple[int, float]]:
     client = Tracker(home.mlflow, "finecap-test", "").client
-    return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "loss")]
+    return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, "train/loss")]
 
 
 def test_a_retry_goes_on_in_the_same_mlflow_run_and_its_chart_and_history_are_whole(
@@ -101,7 +101,7 @@ def test_a_retry_goes_on_in_the_same_mlflow_run_and_its_chart_and_history_are_wh
     (again,) = encoders(home)
     assert (again.info.run_id, again.info.status) == (run.info.run_id, "FINISHED")
     assert losses(home, again) == WHOLE
-    assert again.data.metrics["val_cider"] == 0.5
+    assert again.data.metrics["train/val_cider"] == 0.5
     assert again.data.tags["dagster_run_id"] == outcome.run_id
     (made,) = (home.artifacts / "model").iterdir()
     artifact = ArtifactStore(home.artifacts).get("model", made.name)
@@ -197,7 +197,7 @@ def test_a_process_killed_as_it_ended_leaves_an_open_run_and_checkpoints_that_th
     assert not list((home.checkpoints / "model").iterdir())
     (ended,) = encoders(home)
     assert (ended.info.status, losses(home, ended)) == ("FINISHED", WHOLE)
-    assert ended.data.metrics["val_cider"] == 0.5
+    assert ended.data.metrics["train/val_cider"] == 0.5
     version = client.get_model_version("finecap-clip", "1")
     assert version.run_id == run.info.run_id
 
@@ -236,8 +236,8 @@ def test_a_training_killed_by_force_goes_on_with_a_chart_without_hole_or_repetit
     assert f"going on from step {saved}" in training.logged(outcome)
     assert training.runs() == {run_id: "FINISHED"}
     assert training.versions() == [run_id]
-    assert training.steps_of("val_reward") == [*range(0, LONG.steps + 1, 4), LONG.steps + 1]
-    assert training.steps_of("reward") == [*range(5, LONG.steps + 1, 5), LONG.steps + 1]
+    assert training.steps_of("train/val_reward") == [*range(0, LONG.steps + 1, 4), LONG.steps + 1]
+    assert training.steps_of("train/reward") == [*range(5, LONG.steps + 1, 5), LONG.steps + 1]
     looks = [row["step"] for row in training.made.history if "val_reward" in row]
     assert looks == [*range(0, LONG.steps + 1, 4)]
     assert not list(home.checkpoints.glob("scst/clip_s/*"))

@@ -9,6 +9,7 @@ import pytest
 
 from dagster_project.artifacts import ArtifactStore, NoSpaceError
 from dagster_project.home import Home
+from dagster_project.model_card import model_description
 from dagster_project.run_config import Forcible, MleRun, ScstRun
 from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracking import Tracker
@@ -179,10 +180,13 @@ def test_model_is_registered_once_with_where_it_comes_from(
     tags = version.tags
     assert {"variant", "profile", "data_version", "data_md5", "parents", "config"} <= set(tags)
     assert tags["parents"].startswith("source@")
+    assert version.description.startswith("**Encoder of images and sentences `base_clip`**")
+    model = tracker.client.get_registered_model("finecap-clip")
+    assert model.description == model_description("finecap-clip")
     run = tracker.client.get_run(version.run_id)
     assert run.data.params["lr"] == "0.002"
-    assert run.data.metrics["val_cider"] == 0.5
-    assert [m.value for m in tracker.client.get_metric_history(version.run_id, "loss")] == [
+    assert run.data.metrics["train/val_cider"] == 0.5
+    assert [m.value for m in tracker.client.get_metric_history(version.run_id, "train/loss")] == [
         1,
         0.5,
         1 / 3,
@@ -198,7 +202,7 @@ def test_killed_between_making_and_registering_registers_next_time(
     assert shown(outcome, "model")["registered_model"].value == "finecap-clip v1"
     tracker = Tracker(home.mlflow, "finecap-test", "")
     version = tracker.client.get_model_version("finecap-clip", "1")
-    history = tracker.client.get_metric_history(version.run_id, "loss")
+    history = tracker.client.get_metric_history(version.run_id, "train/loss")
     assert [m.value for m in history] == [1, 0.5, 1 / 3]
 
 

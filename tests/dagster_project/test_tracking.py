@@ -1,13 +1,16 @@
 """MLflow: one parent per pipeline run, metrics in batches, models as files and code."""
 
+import math
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from dagster_project.dataset_input import DataSet
 from dagster_project.home import Home
-from dagster_project.tracking import EXPORT, INTERRUPTED, Model, Tracker, model_of, requirements
+from dagster_project.served import EXPORT, Model, model_of
+from dagster_project.tracking import INTERRUPTED, Tracker, logged_model
 
 WRAPPER = """
 import mlflow
@@ -149,10 +152,93 @@ def test_a_run_that_cannot_be_gone_on_with_is_left_and_a_new_one_begun(tracker: 
 
 
 def test_settings_are_flat_parameters(tracker: Tracker):
-    with tracker.child("x", {"lr": 0.1, "weights": {"clip_s": 1.0}, "text": "alt_text"}, {}) as run:
+    with tracker.child("x", {"lr": 0.1, "data": {"drawn": True}, "text": "alt_text"}, {}) as run:
         pass
     params = tracker.client.get_run(run.run_id).data.params
-    assert params == {"lr": "0.1", "weights": '{"clip_s": 1.0}', "text": "alt_text"}
+    assert params == {"lr": "0.1", "data.drawn": "true", "text": "alt_text"}
+
+
+DATA = DataSet("scenes", "0" * 32 + ".dir", Path("/data"), {"train": 7, "val": 2, "test": 3})
+
+
+def data_of(tracker: Tracker, run_id: str) -> dict[str, str]:
+    """Context by data set of a run."""
+    found = tracker.client.get_run(run_id).inputs.dataset_inputs
+    assert {each.dataset.digest for each in found} == {DATA.md5}
+    return {each.dataset.name: each.tags[0].value for each in found}
+
+
+def test_a_run_and_its_pipeline_run_say_what_data_they_are_of(tracker: Tracker):
+    for name in ("mle", "clip_s"):
+        with tracker.child(name, {}, {}, data=DATA) as run:
+            pass
+        assert data_of(tracker, run.run_id) == {"scenes": "training"}
+    assert data_of(tracker, tracker.pipeline.run_id) == {"scenes": "training"}
+
+
+def test_stages_that_start_at_once_enter_a_new_data_set_once(home: Home):
+    def stage(number: int) -> str:
+        mine = Tracker(home.mlflow, "finecap-test", "run-1")
+        with mine.child(f"stage {number}", {}, {}, data=DATA) as run:
+            pass
+        return mine.client.get_run(run.run_id).inputs.dataset_inputs[0].dataset.digest
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(stage, range(4))) == {DATA.md5}
+
+
+def test_an_awaited_metric_is_the_first_of_its_run_and_no_search_finds_it_before_it_comes(
+    tracker: Tracker, exported: Path, echo: Model
+):
+    name, *_ = scores = {"val/judge_t2i_r1": 0.5, "val/cider": 1.0, "test/cider": 2.0}
+    with tracker.child("x", {}, {}, awaited=[name]) as run:
+        run.log(0, {"train/loss": 1.0})
+    found = tracker.client.get_run(run.run_id).data.metrics
+    assert list(found) == [name, "train/loss"]
+    assert math.isnan(found[name])
+    for condition in (f"metrics.`{name}` < 1", f"metrics.`{name}` >= 0"):
+        assert not tracker.client.search_runs([tracker.experiment_id], condition)
+    tracker.add_scores(tracker.register(echo, run.run_id, exported, {}), scores, None)
+    found = tracker.client.get_run(run.run_id).data.metrics
+    assert found == {"train/loss": 1.0, **scores}
+    assert next(iter(found)) == name
+
+
+def test_scores_are_on_the_run_and_on_the_model_each_of_its_split(
+    tracker: Tracker, exported: Path, echo: Model
+):
+    with tracker.child("x", {}, {}, data=DATA) as run:
+        pass
+    version = tracker.register(echo, run.run_id, exported, {})
+    tracker.add_scores(version, {"val/cider": 1.0, "test/cider": 2.0}, DATA)
+    contexts = {"scenes": "training", "scenes-val": "evaluation", "scenes-test": "evaluation"}
+    assert data_of(tracker, run.run_id) == data_of(tracker, tracker.pipeline.run_id) == contexts
+    model = tracker.client.get_logged_model(logged_model(version))
+    assert {(m.key, m.value, m.dataset_name) for m in model.metrics} == {
+        ("val/cider", 1.0, "scenes-val"),
+        ("test/cider", 2.0, "scenes-test"),
+    }
+    assert tracker.client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_a_description_is_written_again_when_facts_change_and_never_over_a_persons(
+    tracker: Tracker, exported: Path, echo: Model
+):
+    with tracker.child("x", {}, {}) as run:
+        pass
+    version = tracker.register(echo, run.run_id, exported, {})
+
+    def described(text: str) -> list[str]:
+        for number in (None, version.version):
+            tracker.describe(version.name, text, number)
+        model = tracker.client.get_registered_model(version.name)
+        again = tracker.client.get_model_version(version.name, version.version)
+        return [model.description, again.description]
+
+    assert described("one") == ["one", "one"]
+    assert described("two") == ["two", "two"]
+    tracker.client.update_model_version(version.name, version.version, "a person's")
+    assert described("three") == ["three", "a person's"]
 
 
 def test_registered_model_loads_and_holds_no_pickle(tracker: Tracker, exported: Path, echo: Model):
@@ -185,12 +271,6 @@ def test_download_gives_back_what_was_registered(
     version = tracker.register(echo, run.run_id, exported, {})
     tracker.download(version, tmp_path / "back")
     assert (tmp_path / "back" / "text").read_text() == "a red boat"
-
-
-def test_requirements_pin_what_is_installed_without_build_tags():
-    pins = requirements()
-    assert pins[0].startswith("finecap==")
-    assert not [pin for pin in pins if "+" in pin]
 
 
 def test_mlflow_folder_does_not_shadow_the_package():

@@ -56,13 +56,13 @@ def test_a_collapsing_run_registers_its_best_moment_and_shows_its_collapse(
 
     client = training.tracker.client
     (run_id,) = training.versions()
-    *looks, delivered = client.get_metric_history(run_id, "val_reward")
+    *looks, delivered = client.get_metric_history(run_id, "train/val_reward")
     best = max(looks, key=lambda look: look.value)
     assert 0 < best.step < looks[-1].step == COLLAPSING.steps
     assert looks[-1].value < 0.8 * looks[0].value < looks[0].value < best.value  # it collapsed
     assert reward_ends(training.made.history) == (looks[0].value, looks[-1].value)
     assert delivered.value == best.value
-    assert client.get_run(run_id).data.metrics["val_step"] == best.step
+    assert client.get_run(run_id).data.metrics["train/val_step"] == best.step
 
     # A run that ends at that step takes the same steps up to it.
     shorter, until_best = COLLAPSING.model_copy(update={"steps": best.step}), tiny.new()
