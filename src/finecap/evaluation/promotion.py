@@ -2,51 +2,34 @@
 
 A policy (`mlflow/registry.toml`) names one primary metric that must rise, and guard metrics that
 must not break: an absolute bound and an allowed drop against the champion. Nothing here moves an
-alias or reads a registry; the verdict is a value with a sentence for people.
+alias or reads a registry; the verdict is a value with a sentence for people. Whether an evaluation
+is fit to be decided on is `scores`', whether a rise may be chance `paired`'s.
 
 Why the guards come before the primary metric: a reward that judges detail is the one that wears
-down grammar, so a captioner may be found better than ever by captions nobody wants to read. Why a
-paired test: two captioners see the same images, and most images are as hard for one as for the
-other, so the difference per image is far less noisy than the two rates.
+down grammar, so a captioner may be found better than ever by captions nobody wants to read.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from finecap.evaluation.labels import label, ordered
+from finecap.evaluation.paired import paired_p_value
 from finecap.evaluation.policy import Guard, Policy, load_policy
-from finecap.evaluation.results import (
-    Metric,
-    is_measured,
-    is_undefined,
-    read_evaluation,
-    reason_absent,
-)
+from finecap.evaluation.results import is_measured, reason_absent
+from finecap.evaluation.scores import Scores, incomplete, load_scores
 
-__all__ = ["Choice", "Decision", "Policy", "Scores", "best_challenger", "decide", "load_policy"]
-
-PERMUTATIONS = 10_000
-"""Of the paired test; the smallest p it can find is 1 / 10,001."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a decision reads of one captioner: its val metrics, and the same image by image."""
-
-    name: str  # as the verdict names it: a version ("v7") or a variant ("clip_s")
-    metrics: Mapping[str, Metric]
-    yardstick: str  # digest of images, references and judge; scores compare only where it is equal
-    facts: bool
-    variant: str = ""  # which reward made it; the policy's fallback and controls are variants
-    images: tuple[str, ...] = ()
-    per_image: Mapping[str, NDArray[np.float64]] = field(
-        default_factory=dict[str, NDArray[np.float64]]
-    )  # metric -> (B,)
+__all__ = [
+    "Choice",
+    "Decision",
+    "Policy",
+    "Scores",
+    "best_challenger",
+    "bounds_broken",
+    "decide",
+    "load_policy",
+    "load_scores",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,43 +49,28 @@ class Choice:
     reasons: Mapping[str, str]
 
 
-def load_scores(folder: Path, name: str, variant: str = "") -> Scores:
-    """The val scores in an evaluation's folder; test scores never reach a decision.
-
-    `name` is what the verdict calls the captioner, e.g. `v7`.
-
-    Raises:
-        EvaluationError: no evaluation, or a partial one.
-    """
-    evaluation = read_evaluation(folder)
-    rows = evaluation.per_image[evaluation.per_image["split"] == "val"].sort_values("image")
-    return Scores(
-        name,
-        evaluation.metrics["val"],
-        evaluation.yardstick["val"],
-        evaluation.facts,
-        variant or name,
-        tuple(rows["image"]),
-        {m: rows[m].to_numpy(np.float64) for m in rows.columns if m not in {"image", "split"}},
-    )
-
-
 def decide(champion: Scores | None, challenger: Scores, policy: Policy) -> Decision:
     """Whether `challenger` replaces `champion`, by `policy`.
 
     Without a champion the first model is promoted when every absolute bound holds, or when it is
     the policy's fallback and `first_model` is `best`.
+
+    Args:
+        champion: None where no model is champion yet.
+        challenger: on trial.
+        policy: what must rise and what must not break.
     """
     kept = f"kept {champion.name}" if champion else f"not promoted {challenger.name}"
-    fault = _incomplete(challenger, policy)
+    fault = _unfit(champion, challenger, policy)
     if fault:
         return Decision(False, f"{kept}: {challenger.name}: {fault}")
-    breaches = _breaches(None, challenger, policy)
+    breaches = bounds_broken(challenger, policy)
     if champion is None:
         return _first(challenger, breaches, policy)
-    if champion.yardstick != challenger.yardstick or _incomplete(champion, policy):
-        return Decision(False, f"{kept}: {_not_comparable(champion, challenger, policy)}", True)
-    breaches += _breaches(champion, challenger, policy)
+    fault = _not_comparable(champion, challenger, policy)
+    if fault:
+        return Decision(False, f"{kept}: {fault}", True)
+    breaches += _drops(champion, challenger, policy)
     if breaches:
         return Decision(False, f"{kept}: {'; '.join(breaches)}")
     return _by_primary(champion, challenger, policy)
@@ -114,117 +82,67 @@ def best_challenger(
     """The variant with the highest primary metric among those that pass all guards.
 
     Allowed drops count too where a comparable `champion` is given. Where nothing passes and there
-    is no champion, `policy.first_model` says whether the fallback variant stands in.
+    is no champion, `policy.first_model` says whether the fallback variant stands in. Of equals the
+    first in table order is chosen, whatever the order of `scores`.
     """
-    comparable = {v: champion for v, s in scores.items() if _same_yardstick(champion, s)}
-    reasons = {v: _verdict(scores[v], v, comparable.get(v), policy) for v in ordered(scores)}
+    reasons = {v: _verdict(champion, scores[v], policy) for v in ordered(scores)}
     passing = [v for v, reason in reasons.items() if reason == _PASSES]
     if passing:
-        return Choice(max(passing, key=lambda v: _value(scores[v], policy.primary)), reasons)
+        return Choice(max(passing, key=lambda v: scores[v].value(policy.primary)), reasons)
     fallback = scores.get(policy.fallback)
     may_stand_in = champion is None and policy.first_model == "best"
-    if may_stand_in and fallback is not None and not _incomplete(fallback, policy):
+    if may_stand_in and fallback is not None and not _unfit(None, fallback, policy):
         reasons[policy.fallback] += "; stands in, because no variant passes and none is champion"
         return Choice(policy.fallback, reasons)
     return Choice(None, reasons)
 
 
-def paired_p_value(champion: NDArray[np.float64], challenger: NDArray[np.float64]) -> float:
-    """One-sided p that the challenger's mean gain is chance, by sign flips of the differences.
-
-    Under the null hypothesis each image's difference is as likely to have either sign (Fisher's
-    randomisation test for pairs). Both arrays are (B,), in the same image order.
-    """
-    if champion.shape != challenger.shape:
-        raise ValueError(f"expected pairs, came {champion.shape} and {challenger.shape}")
-    differences = challenger - champion
-    differences = differences[differences != 0]  # a tie says nothing of the sign
-    if not len(differences):
-        return 1.0
-    gain = differences.sum()
-    generator = np.random.default_rng(0)
-    as_great = 0
-    for count in _blocks(PERMUTATIONS, len(differences)):
-        signs = generator.integers(0, 2, (count, len(differences)), dtype=np.int8) * 2 - 1
-        as_great += int((signs @ differences >= gain - 1e-9).sum())
-    return (1 + as_great) / (1 + PERMUTATIONS)
-
-
 _PASSES = "passes all guards"
+_HAIR = 1e-9
+_SHOWN = 5e-4  # two digits hide no more of a change
 
 
-def _blocks(total: int, width: int) -> Sequence[int]:
-    """Rows per block, so that a block of signs stays below some 2 million cells."""
-    size = max(1, 2_000_000 // width)
-    return [min(size, total - start) for start in range(0, total, size)]
+def bounds_broken(challenger: Scores, policy: Policy) -> list[str]:
+    """A sentence for each guard whose absolute bound is broken."""
+    guards = [guard for guard in policy.guards if guard.binds(challenger.facts)]
+    found = [_bound_breach(guard, challenger.value(guard.metric)) for guard in guards]
+    return [breach for breach in found if breach]
 
 
-def _same_yardstick(champion: Scores | None, challenger: Scores) -> bool:
-    return champion is not None and champion.yardstick == challenger.yardstick
-
-
-def _verdict(scores: Scores, variant: str, champion: Scores | None, policy: Policy) -> str:
-    """Why the variant may not challenge, or `_PASSES`."""
-    if variant in policy.controls:
+def _unfit(champion: Scores | None, challenger: Scores, policy: Policy) -> str:
+    """Why the challenger may not be decided on at all; empty when it may."""
+    if challenger.variant in policy.controls:
         return "is a control and never challenges"
-    fault = _incomplete(scores, policy)
+    if champion is not None and champion.profile != challenger.profile:
+        profiles = f"{challenger.profile!r}, {champion.name} of {champion.profile!r}"
+        return f"is of profile {profiles}: they never compete"
+    return incomplete(challenger, policy)
+
+
+def _not_comparable(champion: Scores, challenger: Scores, policy: Policy) -> str:
+    """Why the champion's scores cannot be set against the challenger's; empty when they can."""
+    asked = [(scores.yardstick, scores.facts) for scores in (champion, challenger)]
+    if asked[0] != asked[1]:
+        return "it was scored on other data or by another judge; evaluate it again on today's val"
+    fault = incomplete(champion, policy)
+    return f"its own scores are of no use ({fault}); evaluate it again" if fault else ""
+
+
+def _verdict(champion: Scores | None, challenger: Scores, policy: Policy) -> str:
+    """Why the challenger may not challenge, or `_PASSES`."""
+    fault = _unfit(champion, challenger, policy)
     if fault:
         return fault
-    breaches = _breaches(None, scores, policy)
-    if champion is not None and not _incomplete(champion, policy):
-        breaches += _breaches(champion, scores, policy)
+    breaches = bounds_broken(challenger, policy)
+    if champion is not None and not _not_comparable(champion, challenger, policy):
+        breaches += _drops(champion, challenger, policy)
     return "; ".join(breaches) or _PASSES
 
 
-def _incomplete(scores: Scores, policy: Policy) -> str:
-    """What the evaluation lacks for a decision; empty when nothing."""
-    primary = scores.metrics.get(policy.primary)
-    fault = _fault(policy.primary, primary)
-    if fault:
-        return fault
-    if primary is not None and is_measured(primary) and primary["n"] < policy.min_n:
-        return f"{label(policy.primary)} rests on {primary['n']} images, expected {policy.min_n}"
-    for guard in policy.guards:
-        metric = scores.metrics.get(guard.metric)
-        fault = _fault(guard.metric, metric)
-        if fault and guard.binds(scores.facts) and not _may_lack(guard, metric):
-            return fault
-    return ""
-
-
-def _fault(name: str, metric: Metric | None) -> str:
-    """Why a metric cannot be decided on; empty when it can."""
-    if metric is None:
-        return f"partial evaluation, {label(name)} is missing"
-    if not is_measured(metric):
-        return f"partial evaluation, {label(name)}: {reason_absent(metric)}"
-    is_finite = math.isfinite(metric["value"])
-    return "" if is_finite else f"failed evaluation, {label(name)} is not finite"
-
-
-def _may_lack(guard: Guard, metric: Metric | None) -> bool:
-    """Whether the guard can be passed over: optional and not had, or without meaning here."""
-    if metric is None:
-        return not guard.required
-    return is_undefined(metric) or (not guard.required and not is_measured(metric))
-
-
-def _value(scores: Scores, name: str) -> float:
-    """The metric's value; NaN where it has none."""
-    metric = scores.metrics.get(name)
-    return metric["value"] if metric is not None and is_measured(metric) else math.nan
-
-
-def _breaches(champion: Scores | None, challenger: Scores, policy: Policy) -> list[str]:
-    """Guards broken: absolute bounds, or with a champion the allowed drops against it."""
+def _drops(champion: Scores, challenger: Scores, policy: Policy) -> list[str]:
+    """A sentence for each guard by which the challenger falls too far behind the champion."""
     guards = [guard for guard in policy.guards if guard.binds(challenger.facts)]
-    if champion is None:
-        found = [_bound_breach(guard, _value(challenger, guard.metric)) for guard in guards]
-    else:
-        found = [
-            _drop_breach(guard, _value(champion, guard.metric), _value(challenger, guard.metric))
-            for guard in guards
-        ]
+    found = [_drop_breach(guard, champion, challenger) for guard in guards]
     return [breach for breach in found if breach]
 
 
@@ -236,18 +154,29 @@ def _bound_breach(guard: Guard, value: float) -> str:
     return f"{label(guard.metric)} {value:.3f} is {side} {guard.bound:g}"
 
 
-def _drop_breach(guard: Guard, before: float, after: float) -> str:
-    """The sentence for a change for the worse beyond the tolerance."""
+def _drop_breach(guard: Guard, champion: Scores, challenger: Scores) -> str:
+    """The sentence for a change for the worse beyond the tolerance, or for a score lost."""
+    before, after = champion.value(guard.metric), challenger.value(guard.metric)
+    if guard.required and math.isfinite(before) and not math.isfinite(after):
+        why = reason_absent(challenger.metrics[guard.metric])
+        return f"{label(guard.metric)} {before:.2f} -> none ({why})"
     # A hair of slack: 0.97 - 0.95 is 0.020000000000000018 in binary.
-    if guard.tolerance is None or not guard.worsening(before, after) > guard.tolerance + 1e-9:
+    if guard.tolerance is None or not guard.worsening(before, after) > guard.tolerance + _HAIR:
         return ""
-    change = f"{before:.2f} -> {after:.2f}"
-    return f"{label(guard.metric)} {change} breaches tolerance {guard.tolerance:g}"
+    change = _change(guard.metric, before, after)
+    return f"{change} breaches tolerance {guard.tolerance:g}"
+
+
+def _change(metric: str, before: float, after: float) -> str:
+    """The change in words, with as many digits as show it: 0.41 -> 0.52, 0.410 -> 0.412."""
+    is_shown = abs((round(after, 2) - round(before, 2)) - (after - before)) < _SHOWN
+    digits = 2 if is_shown else 3
+    return f"{label(metric)} {before:.{digits}f} -> {after:.{digits}f}"
 
 
 def _first(challenger: Scores, breaches: Sequence[str], policy: Policy) -> Decision:
     """The decision where no model is champion yet."""
-    score = f"{label(policy.primary)} {_value(challenger, policy.primary):.2f}"
+    score = f"{label(policy.primary)} {challenger.value(policy.primary):.2f}"
     if not breaches:
         return Decision(True, f"promoted {challenger.name}: first model, {score}; guards ok")
     if policy.first_model == "best" and challenger.variant == policy.fallback:
@@ -256,18 +185,11 @@ def _first(challenger: Scores, breaches: Sequence[str], policy: Policy) -> Decis
     return Decision(False, f"not promoted {challenger.name}: {'; '.join(breaches)}")
 
 
-def _not_comparable(champion: Scores, challenger: Scores, policy: Policy) -> str:
-    """Why the champion's scores cannot be set against the challenger's."""
-    if champion.yardstick != challenger.yardstick:
-        return "it was scored on other data or by another judge; evaluate it again on today's val"
-    return f"its own scores are of no use ({_incomplete(champion, policy)}); evaluate it again"
-
-
 def _by_primary(champion: Scores, challenger: Scores, policy: Policy) -> Decision:
     """The decision once all guards hold: the primary metric must rise, and not by chance."""
-    before, after = _value(champion, policy.primary), _value(challenger, policy.primary)
-    change = f"{label(policy.primary)} {before:.2f} -> {after:.2f}"
-    if after - before <= policy.min_gain:
+    before, after = champion.value(policy.primary), challenger.value(policy.primary)
+    change = _change(policy.primary, before, after)
+    if after - before <= policy.min_gain + _HAIR:
         beyond = f" by more than {policy.min_gain:g}" if policy.min_gain else ""
         return Decision(False, f"kept {champion.name}: {change} does not rise{beyond}")
     is_significant, evidence = _evidence(champion, challenger, policy)

@@ -1,27 +1,24 @@
 """The verdict on hand-made scores: every way to be kept, and the few ways to be promoted."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from finecap.evaluation.policy import Guard, Policy
-from finecap.evaluation.promotion import (
-    Scores,
-    best_challenger,
-    decide,
-    load_scores,
-    paired_p_value,
-)
+from finecap.evaluation.promotion import best_challenger, decide
 from finecap.evaluation.results import (
     Evaluation,
-    EvaluationError,
     Metric,
     not_computed,
     not_defined,
     write_evaluation,
 )
+from finecap.evaluation.scores import Scores, load_scores
 
 POLICY = Policy(
     min_n=50,
@@ -55,9 +52,8 @@ def scores(
     return Scores(name, {**metrics, **more}, "today", True, name, images, per_image)
 
 
-def with_(given: Scores, **fields: object) -> Scores:
-    kept = {name: getattr(given, name) for name in Scores.__dataclass_fields__}
-    return Scores(**{**kept, **fields})
+def with_(base: Scores, **fields: object) -> Scores:
+    return dataclasses.replace(base, **fields)
 
 
 def test_significant_rise_with_sound_guards_is_promoted():
@@ -213,47 +209,141 @@ def test_allowed_drop_against_the_champion_counts_when_choosing():
     assert best_challenger(variants, POLICY, champion=scores("v5", 0.1)).name == "mle"
 
 
-def test_p_value_is_one_for_equal_arms_and_counts_all_sign_flips():
-    zeros = np.zeros(10)
-    assert paired_p_value(zeros, zeros) == 1.0
-    # Five gains, no loss: one of 2^5 sign patterns is as great.
-    challenger = np.r_[np.ones(5), np.zeros(5)]
-    assert paired_p_value(zeros, challenger) == pytest.approx(1 / 32, abs=0.006)
+def test_change_that_two_digits_hide_is_said_with_three():
+    decision = decide(scores("v5", 0.41), scores("v7", 0.415), POLICY)
+    assert "judge R@1 0.410 -> 0.415 may be chance" in decision.reason
+    policy = POLICY.model_copy(update={"guards": (POLICY.guards[0],)})
+    decision = decide(scores("v5", 0.4, 0.974), scores("v7", 0.6, 0.953), policy)
+    assert decision.reason.endswith("grammar rate 0.974 -> 0.953 breaches tolerance 0.02")
 
 
-def test_p_value_is_about_uniform_when_nothing_differs():
-    generator = np.random.default_rng(1)
-    p = [paired_p_value(*(generator.random((2, 60)) < 0.4).astype(float)) for _ in range(100)]
-    assert np.mean(np.array(p) < 0.05) < 0.13
+def test_control_is_never_promoted_not_even_as_the_first_model():
+    control = with_(scores("v7", 0.9), variant="mle_alt_text")
+    for champion in (None, scores("v5", 0.1)):
+        decision = decide(champion, control, POLICY)
+        assert not decision.promote
+        assert "v7: is a control and never challenges" in decision.reason
+    policy = POLICY.model_copy(update={"fallback": "mle_alt_text"})
+    assert best_challenger({"mle_alt_text": control}, policy).name is None
 
 
-def test_p_value_refuses_arrays_that_are_no_pairs():
-    with pytest.raises(ValueError, match="expected pairs"):
-        paired_p_value(np.zeros(3), np.zeros(4))
+def test_captioners_of_two_profiles_never_compete():
+    champion = with_(scores("v5", 0.1), profile="scenes")
+    decision = decide(champion, with_(scores("v7", 0.9), profile="smoke"), POLICY)
+    said = "kept v5: v7: is of profile 'smoke', v5 of 'scenes': they never compete"
+    assert (decision.promote, decision.reason) == (False, said)
 
 
-def test_loaded_scores_are_those_of_val_alone(tmp_path: Path):
-    val, test = {"judge_t2i_r1": measured(0.2)}, {"judge_t2i_r1": measured(0.9)}
-    per_image = pd.DataFrame(
-        {"image": ["b", "a", "c"], "split": ["val", "val", "test"], "judge_t2i_r1": [1.0, 0.0, 1.0]}
+def test_score_that_the_champion_has_and_the_challenger_lost_is_a_breach():
+    nothing_said = {"grammatical_rate": not_defined("no caption")}
+    decision = decide(scores("v5", 0.4), scores("v7", 0.6, **nothing_said), POLICY)
+    assert not decision.promote
+    assert "grammar rate 0.97 -> none (not defined on this data: no caption)" in decision.reason
+
+
+GRAMMAR = st.sampled_from([0.7, 0.84, 0.85, 0.87, 0.9, 0.92, 0.97, 1.0])  # about the bounds
+REPETITION = st.sampled_from([0.0, 0.01, 0.02, 0.04, 0.09, 0.10, 0.11, 0.6])
+HITS = st.lists(st.sampled_from([0, 1]), min_size=60, max_size=60) | st.integers(0, 60).map(
+    lambda count: [1] * count + [0] * (60 - count)
+)
+
+
+@st.composite
+def any_scores(draw: st.DrawFn, name: str = "v7") -> Scores:
+    """Complete scores of 60 images with guards anywhere."""
+    hits = np.array(draw(HITS), dtype=np.float64)
+    metrics: dict[str, Metric] = {
+        "judge_t2i_r1": measured(float(hits.mean()), 60),
+        "grammatical_rate": measured(draw(GRAMMAR), 60),
+        "repetition_rate": measured(draw(REPETITION), 60),
+        "grammar_head_rate": draw(st.just(not_computed("-")) | GRAMMAR.map(measured)),
+    }
+    images = tuple(f"{i:03}" for i in range(60))
+    return Scores(name, metrics, "today", True, name, images, {"judge_t2i_r1": hits})
+
+
+def is_sound(champion: Scores, challenger: Scores) -> bool:
+    """Whether the challenger keeps all guards, counted here by hand."""
+    grammar, repetition, head = (
+        (champion.value(name), challenger.value(name))
+        for name in ("grammatical_rate", "repetition_rate", "grammar_head_rate")
     )
-    captions = pd.DataFrame({"image": ["a"], "split": ["val"], "caption": ["a dog"]})
-    yardstick = {"val": "x", "test": "y"}
-    write_evaluation(
-        Evaluation({"val": val, "test": test}, captions, per_image, yardstick, False), tmp_path
-    )
-    loaded = load_scores(tmp_path, "v7", "clip_s")
-    assert loaded.metrics == val
-    assert loaded.images == ("a", "b")
-    assert loaded.per_image["judge_t2i_r1"].tolist() == [0.0, 1.0]
-    assert (loaded.name, loaded.variant, loaded.yardstick, loaded.facts) == (
-        "v7",
-        "clip_s",
-        "x",
-        False,
+    return (
+        grammar[1] >= 0.85
+        and grammar[0] - grammar[1] <= 0.02 + 1e-9
+        and repetition[1] <= 0.10
+        and repetition[1] - repetition[0] <= 0.02 + 1e-9
+        and not head[0] - head[1] > 0.05 + 1e-9
     )
 
 
-def test_loading_from_a_folder_without_an_evaluation_says_what_is_missing(tmp_path: Path):
-    with pytest.raises(EvaluationError, match=r"evaluation\.json does not exist"):
-        load_scores(tmp_path, "v7")
+@given(any_scores("v5"), any_scores())
+def test_no_promotion_over_a_broken_guard_and_none_without_a_rise(old: Scores, new: Scores):
+    if decide(old, new, POLICY).promote:
+        assert is_sound(old, new)
+        assert new.value("judge_t2i_r1") > old.value("judge_t2i_r1")
+
+
+@given(any_scores("v5"), any_scores())
+def test_captioners_never_take_the_place_of_each_other(old: Scores, new: Scores):
+    assert not (decide(old, new, POLICY).promote and decide(new, old, POLICY).promote)
+    assert not decide(old, old, POLICY).promote
+
+
+@given(any_scores("v5"), any_scores(), st.sets(st.integers(0, 59)))
+def test_doing_better_on_an_image_never_costs_a_promotion(old: Scores, new: Scores, more: set[int]):
+    free = POLICY.model_copy(update={"guards": ()})
+    hits = new.per_image["judge_t2i_r1"].copy()
+    hits[list(more)] = 1.0
+    metrics = {**new.metrics, "judge_t2i_r1": measured(float(hits.mean()), 60)}
+    better = with_(new, metrics=metrics, per_image={"judge_t2i_r1": hits})
+    for policy in (POLICY, free):
+        assert decide(old, better, policy).promote >= decide(old, new, policy).promote
+
+
+@given(any_scores("v5"), any_scores(), st.sampled_from(["judge_t2i_r1", "grammatical_rate"]),
+       st.sampled_from([float("nan"), float("inf"), None]), st.booleans())  # fmt: skip
+def test_no_promotion_on_scores_that_are_lacking(
+    old: Scores, new: Scores, lost: str, value: float | None, is_first: bool
+):
+    metrics = {**new.metrics, lost: not_computed("died") if value is None else measured(value, 60)}
+    champion = None if is_first else old
+    assert not decide(champion, with_(new, metrics=metrics), POLICY).promote
+
+
+@given(st.lists(any_scores(), min_size=1, max_size=4), st.randoms(use_true_random=False))
+def test_order_of_candidates_does_not_matter(given_: list[Scores], random):
+    names = ["mle", "clip_s", "cider", "mle_alt_text"][: len(given_)]
+    found = {n: with_(s, name=n, variant=n) for n, s in zip(names, given_, strict=True)}
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    assert best_challenger({n: found[n] for n in shuffled}, POLICY) == best_challenger(
+        found, POLICY
+    )
+
+
+@given(any_scores("v5"), any_scores(), st.permutations(["v5", "v7"]))
+def test_names_change_the_sentence_and_nothing_else(old: Scores, new: Scores, names: list[str]):
+    renamed = decide(with_(old, name=names[0]), with_(new, name=names[1]), POLICY)
+    said = decide(old, new, POLICY)
+    assert (renamed.promote, renamed.reevaluate) == (said.promote, said.reevaluate)
+
+
+@settings(max_examples=8)
+@given(any_scores(), GRAMMAR, HITS)
+def test_scores_of_the_test_split_change_no_decision(
+    tmp_path_factory: pytest.TempPathFactory, new: Scores, rate: float, hits: list[int]
+):
+    columns = {"image": new.images, "judge_t2i_r1": new.per_image["judge_t2i_r1"]}
+    val = pd.DataFrame({**columns, "split": "val"})
+    test = pd.DataFrame({**columns, "split": "test", "judge_t2i_r1": np.array(hits, float)})
+    tested = {name: measured(rate, 1) for name in new.metrics}
+    decisions = []
+    for metrics, rows in (({}, val), (tested, pd.concat([test, val]))):
+        folder: Path = tmp_path_factory.mktemp("scores")
+        yardstick = {"val": "today", "test": f"{len(rows)}"}
+        by_split = {"val": dict(new.metrics), "test": metrics}
+        write_evaluation(Evaluation(by_split, val[["image"]], rows, yardstick, True), folder)
+        decisions.append(decide(scores("v5", 0.1), load_scores(folder, "v7"), POLICY))
+        decisions.append(decide(None, load_scores(folder, "v7"), POLICY))
+    assert decisions[:2] == decisions[2:]
