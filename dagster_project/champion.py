@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_project import metadata
-from dagster_project.artifacts import Artifact
+from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.compared import CAPTIONER
+from dagster_project.history import Actor, me
+from dagster_project.registry import Registry
 from dagster_project.reporting import History, reporter
 from dagster_project.scoring import Parts, evaluating
 from dagster_project.shown import records_of
@@ -55,23 +57,21 @@ def choose_champion(
         evaluations: today's, by variant; controls left out.
         scoring: how to score again.
     """
-    from dagster_project.promotion import Candidate, Registry, promote
-    from finecap.evaluation.promotion import load_policy, load_scores
+    from dagster_project.promotion import Candidate, promote
+    from finecap.evaluation.policy import check_metrics, load_policy
 
     tracker = stages.tracker(context)
-    registry = Registry(tracker.client, CAPTIONER)
     candidates = {
-        variant: Candidate(version, load_scores(artifact.path, f"v{version}", variant))
+        variant: Candidate(str(version.version), scores_in(artifact, version))
         for variant, artifact in evaluations.items()
         for version in [_version(tracker, variant, artifact)]
     }
+    policy = load_policy(POLICY)
+    check_metrics(policy, {m for c in candidates.values() for m in c.scores.metrics}, POLICY)
 
     def scores_of(version: "ModelVersion") -> "Scores | None":
-        asset, _, found = version.tags.get("evaluation", "").partition("@")
-        artifact = stages.store.find(asset, found) if found else None
-        if artifact is None:
-            return None
-        return load_scores(artifact.path, f"v{version.version}", version.tags["variant"])
+        artifact = evaluation_of(stages.store, _known(version))
+        return None if artifact is None else scores_in(artifact, version)
 
     def evaluate_again(version: "ModelVersion") -> "Scores":
         try:
@@ -82,23 +82,54 @@ def choose_champion(
                 f"({error}): it cannot be compared, and is not replaced unseen. Point the alias "
                 f"`champion` of {CAPTIONER} in MLflow at another version, or delete the alias"
             ) from error
-        return load_scores(artifact.path, f"v{version.version}", version.tags["variant"])
+        return scores_in(artifact, version)
 
-    policy = load_policy(POLICY)
-    outcome = promote(registry, candidates, policy, scores_of, evaluate_again)
+    registry = Registry(tracker)
+    pipeline = Actor(me(), f"pipeline run {context.run.run_id[:8]}", is_person=False)
+    outcome = promote(registry, candidates, policy, scores_of, evaluate_again, pipeline)
     context.log.info(outcome.decision.reason)
-    champion = tracker.client.get_model_version(CAPTIONER, outcome.version)
+    champion = _known(tracker.client.get_model_version(CAPTIONER, outcome.version))
     artifact, is_kept = _export(stages, tracker, champion, parts.dataset.data_version)
     return result(artifact, is_kept, _verdict(outcome, champion))
 
 
-def _version(tracker: "Tracker", variant: str, evaluation: Artifact) -> str:
+def evaluation_of(store: ArtifactStore, version: "ModelVersion") -> Artifact | None:
+    """The evaluation that a version's tag names, if it is still there."""
+    asset, _, found = version.tags.get("evaluation", "").partition("@")
+    return store.find(asset, found) if found else None
+
+
+def scores_in(evaluation: Artifact, version: "ModelVersion") -> "Scores":
+    """The val scores of a version, as verdicts name it."""
+    from finecap.evaluation.scores import load_scores
+
+    name, tags = f"v{version.version}", version.tags
+    return load_scores(evaluation.path, name, tags["variant"], tags["profile"])
+
+
+def _known(version: "ModelVersion") -> "ModelVersion":
+    """The version, if it is one that this pipeline registered.
+
+    Raises:
+        dg.Failure: it is not, so that nothing says what it was made of.
+    """
+    missing = [tag for tag in ("variant", "profile", "data_version") if tag not in version.tags]
+    if missing:
+        raise dg.Failure(
+            f"champion v{version.version} of {CAPTIONER} has no tag {', '.join(missing)}: it was "
+            "not registered by this pipeline, which cannot caption with it. Point the alias "
+            "`champion` at another version in MLflow, or by `finecap promote`"
+        )
+    return version
+
+
+def _version(tracker: "Tracker", variant: str, evaluation: Artifact) -> "ModelVersion":
     """The registered version that an evaluation scored."""
     asset = captioner_asset(variant)
     version = tracker.version(CAPTIONER, evaluation.inputs[asset])
     if version is None:
         raise dg.Failure(f"{asset} is not registered; materialize it again")
-    return str(version.version)
+    return version
 
 
 def _export(

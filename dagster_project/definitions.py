@@ -96,4 +96,9 @@ def study_job() -> dg.JobDefinition:
     return defs.resolve_job_def(jobs.STUDY)
 
 
+def reindex_job() -> dg.JobDefinition:
+    """Champion, captions and index, likewise."""
+    return defs.resolve_job_def(jobs.REINDEX)
+
+
 defs = build_defs()

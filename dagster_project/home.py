@@ -61,6 +61,17 @@ class Home:
         """The latest leaderboard, for people and machines."""
         return self.path / "reports"
 
+    @property
+    def policy(self) -> Path:
+        """When a challenger becomes champion."""
+        return self.root / "mlflow" / "registry.toml"
+
+    @property
+    def owner(self) -> str:
+        """The profile whose state lies here, "" before its first run."""
+        note = self.path / "profile"
+        return note.read_text() if note.is_file() else ""
+
     def claim(self, profile: str) -> None:
         """Bind the folder to `profile`, or check that it already is.
 
@@ -68,12 +79,11 @@ class Home:
             HomeError: another profile's state lies here.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        owner = self.path / "profile"
-        if not owner.is_file():
-            owner.write_text(profile)
-        elif owner.read_text() != profile:
+        if not self.owner:
+            (self.path / "profile").write_text(profile)
+        elif self.owner != profile:
             raise HomeError(
-                f"{self.path} holds profile {owner.read_text()!r}, expected {profile!r}: "
+                f"{self.path} holds profile {self.owner!r}, expected {profile!r}: "
                 "set FINECAP_HOME to another folder, or leave it unset"
             )
 

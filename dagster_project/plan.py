@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dagster_project.artifacts import ArtifactStore
-from dagster_project.champion import CAPTIONER
 from dagster_project.home import Home
 from dagster_project.indexing import is_live
 from dagster_project.jobs import everything
@@ -75,12 +74,10 @@ def _stands(
     store: ArtifactStore, versions: Mapping[dg.AssetKey, str], home: Home, profile: Profile
 ) -> bool:
     """Whether the alias still names the exported version, and its build is the live one."""
-    from dagster_project.promotion import CHAMPION as ALIAS
-    from dagster_project.promotion import Registry
+    from dagster_project.registry import Registry
     from dagster_project.tracking import Tracker
 
     champion = store.get("champion", versions[CHAMPION])
     tracker = Tracker(home.mlflow, experiment_of(profile.name), "")
-    named = Registry(tracker.client, CAPTIONER).alias(ALIAS)
-    is_same = named is not None and str(named.version) == champion.config["version"]
+    is_same = Registry(tracker).champion == champion.config["version"]
     return is_same and is_live(store.get("caption_index", versions[INDEX]), home.index)

@@ -1,44 +1,33 @@
 """Which registered captioner is champion, and moving the alias when the policy says so.
 
-The verdict is the library's pure `decide`; here are the registry's facts it needs, and the alias.
-The pipeline's last decision is a tag on the registered model. Alias and tag differ when a person
-moved the alias: that is respected until a version registered after the pipeline's last decision
-is better. A champion whose scores answer another question (other data, other judge) is evaluated
-again on today's before it is compared.
+The verdict is the library's pure `decide`; here are the registry's facts it needs. A person's word,
+be it an alias moved in the MLflow UI or `finecap promote`, is respected until a version registered
+after the last decision is better; that holds for a word given while the pipeline was still
+deciding, too. A champion whose scores answer another question (other data, other judge), or lack
+what today's policy asks for, is evaluated again on today's before it is compared.
 """
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dagster_project.history import Actor, Kind
+from dagster_project.registry import (
+    CHALLENGER,
+    CHAMPION,
+    LastDecision,
+    MovedMeanwhileError,
+    Registry,
+)
 from finecap.evaluation.policy import Policy
 from finecap.evaluation.promotion import Choice, Decision, Scores, best_challenger, decide
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from mlflow import MlflowClient
-
-CHAMPION, CHALLENGER = "champion", "challenger"
-_RECORD = "finecap.last_decision"
-
 
 class NoChampionError(RuntimeError):
     """No version may be champion, so there is nothing to caption with."""
-
-
-@dataclass(frozen=True)
-class LastDecision:
-    """The pipeline's own last word."""
-
-    version: str  # that it made, or left, champion
-    seen: int  # highest version that existed then
-    moving_to: str = ""  # written before the alias moves, cleared after: a kill between is no hand
-
-    def is_own(self, alias: str) -> bool:
-        """Whether the pipeline itself set the alias so."""
-        return alias in {self.version, self.moving_to}
 
 
 @dataclass(frozen=True)
@@ -59,44 +48,13 @@ class Outcome:
     moved_by_hand: bool
 
 
-class Registry:
-    """Aliases and the decision tag of one registered model."""
-
-    def __init__(self, client: "MlflowClient", name: str) -> None:
-        """The model `name` in the client's store."""
-        self.client = client
-        self.name = name
-
-    def alias(self, alias: str) -> "ModelVersion | None":
-        """The version an alias names, if it names one."""
-        named = self.client.get_registered_model(self.name).aliases.get(alias)
-        return None if named is None else self.client.get_model_version(self.name, str(named))
-
-    def point(self, alias: str, version: str) -> None:
-        """Move an alias."""
-        self.client.set_registered_model_alias(self.name, alias, version)
-
-    def last_decision(self) -> LastDecision | None:
-        """The pipeline's last decision, if it ever took one."""
-        tag = self.client.get_registered_model(self.name).tags.get(_RECORD)
-        return None if tag is None else LastDecision(**json.loads(tag))
-
-    def note(self, decision: LastDecision) -> None:
-        """Keep the pipeline's decision."""
-        self.client.set_registered_model_tag(self.name, _RECORD, json.dumps(asdict(decision)))
-
-    def newest(self) -> int:
-        """The highest version number."""
-        found = self.client.search_model_versions(f"name = '{self.name}'")
-        return max((int(v.version) for v in found), default=0)
-
-
 def promote(
     registry: Registry,
     candidates: Mapping[str, Candidate],
     policy: Policy,
     scores_of: Callable[["ModelVersion"], Scores | None],
     evaluate_again: Callable[["ModelVersion"], Scores],
+    actor: Actor,
 ) -> Outcome:
     """Decide among today's candidates (by variant) and the champion, and move the aliases.
 
@@ -106,36 +64,65 @@ def promote(
         policy: what must rise and what must not break.
         scores_of: a version's scores as they were taken, None where they are lost.
         evaluate_again: a version's scores on today's data, by today's judge.
+        actor: on whose behalf, for the history.
 
     Raises:
         NoChampionError: there is no champion and no candidate may become it; says why of each.
     """
+    registry.settle()
     champion = registry.alias(CHAMPION)
     last = registry.last_decision()
-    is_moved = champion is not None and (last is None or not last.is_own(str(champion.version)))
+    start = "" if champion is None else str(champion.version)
+    is_moved = champion is not None and (last is None or last.version != start)
     eligible = _eligible(candidates, last if is_moved else None)
-    before = None if champion is None else (scores_of(champion) or evaluate_again(champion))
-    choice = best_challenger({v: c.scores for v, c in eligible.items()}, policy, before)
-    if champion is not None and before is not None and _is_outdated(before, eligible):
-        before = evaluate_again(champion)
-        choice = best_challenger({v: c.scores for v, c in eligible.items()}, policy, before)
-    decision = _decided(champion, before, eligible, choice, policy)
+    choice, decision = _verdict(champion, eligible, policy, scores_of, evaluate_again)
     challenger = eligible[choice.name] if choice.name else None
     if challenger is not None:
         registry.point(CHALLENGER, challenger.version)
-    newest = registry.newest()
     if decision.promote and challenger is not None:
-        left = "" if champion is None else str(champion.version)
-        registry.note(LastDecision(left, newest, moving_to=challenger.version))
-        registry.point(CHAMPION, challenger.version)
-        registry.note(LastDecision(challenger.version, newest))
+        try:
+            registry.move(Kind.PROMOTION, start, challenger.version, actor, decision.reason)
+        except MovedMeanwhileError:
+            return _respected(registry, choice)
         return Outcome(challenger.version, decision, choice, False)
     if champion is None:
         reasons = "; ".join(f"{v}: {why}" for v, why in choice.reasons.items())
         raise NoChampionError(f"no captioner may be champion: {decision.reason} ({reasons})")
     if not is_moved:
-        registry.note(LastDecision(str(champion.version), newest))
-    return Outcome(str(champion.version), decision, choice, is_moved)
+        registry.keep(start)
+    return Outcome(start, decision, choice, is_moved)
+
+
+def _verdict(
+    champion: "ModelVersion | None",
+    eligible: Mapping[str, Candidate],
+    policy: Policy,
+    scores_of: Callable[["ModelVersion"], Scores | None],
+    evaluate_again: Callable[["ModelVersion"], Scores],
+) -> tuple[Choice, Decision]:
+    """The challenger and the decision on it, after a second evaluation where one is needed."""
+    scores = {variant: candidate.scores for variant, candidate in eligible.items()}
+    if champion is None or not eligible:  # nothing to compare
+        choice = best_challenger(scores, policy)
+        return choice, _decided(champion, None, eligible, choice, policy)
+    before = scores_of(champion)
+    if before is not None and not _is_outdated(before, eligible):
+        choice = best_challenger(scores, policy, before)
+        decision = _decided(champion, before, eligible, choice, policy)
+        if not decision.reevaluate:
+            return choice, decision
+    before = evaluate_again(champion)
+    choice = best_challenger(scores, policy, before)
+    return choice, _decided(champion, before, eligible, choice, policy)
+
+
+def _respected(registry: Registry, choice: Choice) -> Outcome:
+    """What is to be said when a person moved the alias while the pipeline was deciding."""
+    version = registry.champion
+    if not version:
+        raise NoChampionError("the alias was deleted while a champion was chosen; run again")
+    why = f"kept v{version}: it was made champion by hand while the pipeline was deciding"
+    return Outcome(version, Decision(False, why), choice, True)
 
 
 def _eligible(

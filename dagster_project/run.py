@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(f"nothing to do: profile {profile.name} is up to date")
             _closing(home, profile, time.monotonic() - started)
             return 0
-        run_id, is_success = _execute(defs, instance, options.force)
+        from dagster_project.definitions import retrain_job
+
+        run_id, is_success = execute(retrain_job, instance, _forced(defs) if options.force else {})
         _timing(instance, run_id)
     if not is_success:
         say(f"run {run_id} failed; the error is above and, with all events, in the UI (`make up`)")
@@ -91,23 +93,33 @@ def prepare(home: Home, profile: Profile) -> None:
         os.environ.setdefault(name, "true")
 
 
-def _execute(defs: dg.Definitions, instance: dg.DagsterInstance, force: bool) -> tuple[str, bool]:
-    """Run the job; its id and whether all steps succeeded."""
-    config: dict[str, object] = {"loggers": {"progress": {}}}
-    if force:
-        from dagster_project.jobs import everything, selected
+def execute(
+    job: Callable[[], dg.JobDefinition], instance: dg.DagsterInstance, ops: Mapping[str, object]
+) -> tuple[str, bool]:
+    """Run a job, its progress on stderr; its id and whether all steps succeeded.
 
-        assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
-        nodes = [asset.node_def.name for asset in selected(assets, everything())]
-        config["ops"] = {name: {"config": {"force": True}} for name in nodes}
-    from dagster_project.definitions import retrain_job
-
-    job = dg.reconstructable(retrain_job)
+    Args:
+        job: a function of `definitions`, which every step's process calls again.
+        instance: where the run is kept.
+        ops: run config of assets that differ from the profile.
+    """
+    config: dict[str, object] = {"loggers": {"progress": {}}, **({"ops": ops} if ops else {})}
     with (
         bars(Console(stderr=True)),
-        dg.execute_job(job, instance, run_config=config, raise_on_error=False) as outcome,
+        dg.execute_job(
+            dg.reconstructable(job), instance, run_config=config, raise_on_error=False
+        ) as outcome,
     ):
         return outcome.run_id, outcome.success
+
+
+def _forced(defs: dg.Definitions) -> dict[str, object]:
+    """Run config that makes everything anew."""
+    from dagster_project.jobs import everything, selected
+
+    assets = [asset for asset in defs.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    nodes = [asset.node_def.name for asset in selected(assets, everything())]
+    return {name: {"config": {"force": True}} for name in nodes}
 
 
 def _timing(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -240,6 +240,13 @@ class Tracker:
             logged = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=scratch)
             shutil.move(Path(logged) / "artifacts" / EXPORT, destination)
 
+    def exported_files(self, version: ModelVersion) -> list[str]:
+        """Names in the folder that a version was registered from; none where it is gone."""
+        with self._fluent():
+            uri = f"models:/{version.name}/{version.version}/artifacts/{EXPORT}"
+            found = mlflow.artifacts.list_artifacts(artifact_uri=uri)
+        return sorted(Path(file.path).name for file in found)
+
     def page(self, run_id: str) -> str:
         """Address of a run in the MLflow UI that `make up` opens."""
         return compared.run_page(self.experiment_id, run_id)

@@ -15,7 +15,7 @@ from dagster_project.definitions import build_defs
 from dagster_project.home import Home
 from dagster_project.jobs import everything, selected
 from dagster_project.plan import is_up_to_date
-from dagster_project.promotion import CHAMPION, Registry
+from dagster_project.registry import CHAMPION, Registry
 from dagster_project.tracking import Tracker
 from finecap.config import OPTIONAL_REWARDS, REWARDS, Profile, load_profile
 
@@ -50,7 +50,7 @@ class Pipeline:
 
     @property
     def registry(self) -> Registry:
-        return Registry(Tracker(self.home.mlflow, "finecap-smoke", "").client, CAPTIONER)
+        return Registry(Tracker(self.home.mlflow, "finecap-smoke", ""))
 
     def is_up_to_date(self) -> bool:
         return is_up_to_date(self.defs, self.profile, self.home, self.instance)

@@ -3,22 +3,18 @@
 import numpy as np
 import pytest
 
+from dagster_project.history import Actor, Kind
 from dagster_project.home import Home
-from dagster_project.promotion import (
-    CHALLENGER,
-    CHAMPION,
-    Candidate,
-    LastDecision,
-    NoChampionError,
-    Registry,
-    promote,
-)
+from dagster_project.promotion import Candidate, NoChampionError, promote
+from dagster_project.registry import CHALLENGER, CHAMPION, LastDecision, Registry
 from dagster_project.tracking import Tracker
 from finecap.evaluation.policy import Policy
 from finecap.evaluation.promotion import Scores
 
 POLICY = Policy(min_n=1)
 N = 60
+PIPELINE = Actor("ci@host", "pipeline run 1a2b3c4d", is_person=False)
+PERSON = Actor("alice@host", "finecap promote", is_person=True)
 
 
 def scores(name: str, rate: float, variant: str = "clip_s", yardstick: str = "today") -> Scores:
@@ -32,9 +28,9 @@ def scores(name: str, rate: float, variant: str = "clip_s", yardstick: str = "to
 
 @pytest.fixture
 def registry(home: Home) -> Registry:
-    client = Tracker(home.mlflow, "finecap-test", "").client
-    client.create_registered_model("finecap-captioner")
-    return Registry(client, "finecap-captioner")
+    registry = Registry(Tracker(home.mlflow, "finecap-test", ""))
+    registry.client.create_registered_model(registry.name)
+    return registry
 
 
 class Pipeline:
@@ -64,11 +60,12 @@ class Pipeline:
             variant: Candidate(v, scores(f"v{v}", self.rates[v][0], variant, self.yardstick))
             for variant, v in versions.items()
         }
-        return promote(self.registry, candidates, POLICY, self.scores_of, self.evaluate_again)
+        functions = self.scores_of, self.evaluate_again
+        return promote(self.registry, candidates, POLICY, *functions, PIPELINE)
 
     @property
     def champion(self) -> str:
-        return str(self.registry.alias(CHAMPION).version)
+        return self.registry.champion
 
 
 @pytest.fixture
@@ -117,13 +114,50 @@ def test_version_trained_after_the_move_may_replace_it(pipeline: Pipeline):
     assert pipeline.run(mle=old, clip_s=later).version == later
 
 
-def test_kill_between_note_and_alias_is_no_move_by_hand(pipeline: Pipeline):
+def test_word_of_a_person_counts_even_for_the_version_the_pipeline_chose(pipeline: Pipeline):
+    old, new = pipeline.register(0.3), pipeline.register(0.9)
+    pipeline.run(mle=old)
+    pipeline.registry.move(Kind.PROMOTION, old, new, PERSON, "reads better")
+    pipeline.registry.move(Kind.ROLLBACK, new, old, PERSON, "no")
+    outcome = pipeline.run(mle=old, clip_s=new)
+    assert (outcome.version, outcome.moved_by_hand) == (old, True)
+    assert "nothing was trained since" in outcome.decision.reason
+
+
+def test_word_given_while_the_pipeline_decides_is_respected(pipeline: Pipeline):
+    first, other, better = (pipeline.register(rate) for rate in (0.3, 0.2, 0.9))
+    pipeline.run(mle=first)
+    scores_of = pipeline.scores_of
+
+    def slow(version) -> Scores:
+        pipeline.registry.move(Kind.PROMOTION, first, other, PERSON, "meanwhile")
+        return scores_of(version)
+
+    pipeline.scores_of = slow
+    outcome = pipeline.run(clip_s=better)
+    assert (outcome.version, pipeline.champion, outcome.moved_by_hand) == (other, other, True)
+    assert "made champion by hand while the pipeline was deciding" in outcome.decision.reason
+
+
+def test_pipelines_promotions_are_in_the_history_with_their_reasons(pipeline: Pipeline):
+    pipeline.run(clip_s=pipeline.register(0.3))
+    pipeline.run(clip_s=pipeline.register(0.2))
+    pipeline.run(clip_s=pipeline.register(0.9))
+    moves = pipeline.registry.history()
+    assert [(m.before, m.after, m.by, m.means) for m in moves] == [
+        ("", "1", PIPELINE.name, PIPELINE.means),
+        ("1", "3", PIPELINE.name, PIPELINE.means),
+    ]
+    assert moves[0].why == "promoted v1: first model, judge R@1 0.30; guards ok"
+    assert moves[1].why == "promoted v3: judge R@1 0.30 -> 0.90 (p < 0.001); guards ok"
+
+
+def test_champion_whose_scores_lack_what_the_policy_asks_is_scored_again(pipeline: Pipeline):
     pipeline.run(clip_s=pipeline.register(0.3))
     better = pipeline.register(0.9)
-    pipeline.registry.note(LastDecision("1", 2, moving_to=better))  # killed before the alias moved
+    pipeline.scores_of = lambda _: scores("v1", float("nan"))
     assert pipeline.run(clip_s=better).version == better
-    pipeline.registry.note(LastDecision("1", 2, moving_to=better))  # killed after it moved
-    assert not pipeline.run(clip_s=better).moved_by_hand
+    assert pipeline.again == ["1"]
 
 
 def test_champion_scored_on_other_data_is_scored_again_first(pipeline: Pipeline):
@@ -137,6 +171,7 @@ def test_no_model_that_may_be_champion_stops_with_reasons(pipeline: Pipeline):
     strict = Policy(min_n=10_000, first_model="strict")
     version = pipeline.register(0.9)
     candidate = {"clip_s": Candidate(version, scores("v1", 0.9))}
+    functions = pipeline.scores_of, pipeline.evaluate_again
     with pytest.raises(NoChampionError, match="rests on 60 images"):
-        promote(pipeline.registry, candidate, strict, pipeline.scores_of, pipeline.evaluate_again)
+        promote(pipeline.registry, candidate, strict, *functions, PIPELINE)
     assert pipeline.registry.alias(CHAMPION) is None
