@@ -74,8 +74,9 @@ def _desk() -> "Desk":
     try:
         from dagster_project.by_hand import Desk
     except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
         raise MissingPipelineError(
-            f"{error.name} is not installed: this command needs the pipeline's packages, "
+            f"{package} is not installed: this command needs the pipeline's packages, "
             "`pip install 'finecap[pipeline]'`"
         ) from error
     return Desk(home_of(load_profile(profile_in()).name))

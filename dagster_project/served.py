@@ -1,5 +1,6 @@
 """What is registered of a model: files, the code that serves them, and what that code needs."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -21,20 +22,15 @@ class Model:
     variant: str
     code: Path  # models-from-code wrapper
     signature: "ModelSignature"
+    example: Sequence[Mapping[str, str]] = ()  # a request, as the registry shows it
 
 
 def model_of(name: str, variant: str, kind: str, root: Path) -> Model:
-    """A model served by `mlflow/<kind>.py`: `captioner` gives sentences, `encoder` vectors.
+    """A model served by `mlflow/<kind>.py`: `captioner` gives sentences, `encoder` vectors."""
+    from dagster_project import forms  # MLflow is slow to import
 
-    The signature names outputs alone: an image may come as a path, as bytes or as an array, alone
-    or in a list or table, and MLflow's schemas cannot say so.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    outputs = {"captioner": ColSpec("string"), "encoder": ColSpec("double")}
-    signature = ModelSignature(outputs=Schema([outputs[kind]]))
-    return Model(name, variant, root / "mlflow" / f"{kind}.py", signature)
+    form = forms.FORMS[kind]
+    return Model(name, variant, root / "mlflow" / f"{kind}.py", forms.signature(form), form.example)
 
 
 def requirements() -> list[str]:

@@ -3,7 +3,7 @@
 Metrics are buffered and sent in batches of a few seconds, because a commit of the tracking database
 costs as much as a training step of a small model. Registration is idempotent: a model name holds
 one version per data version, so a retry registers nothing twice. Models are stored as files plus
-code (models-from-code), never as pickles. This is the only module that imports mlflow at its top.
+code (models-from-code), never as pickles. Only this module and `forms` import mlflow at their top.
 
 A run whose training was broken off is gone on with, so that its charts are whole. It moves below
 the pipeline run that goes on with it: there people compare it with the other models of that run,
@@ -161,6 +161,7 @@ class Tracker:
                 python_model=str(model.code),
                 artifacts={"model": str(folder)},
                 signature=model.signature,
+                input_example=list(model.example) or None,  # type: ignore[arg-type]
                 pip_requirements=requirements(),
             )
         # Inside, too: with a model id MLflow looks the model up in its global store.

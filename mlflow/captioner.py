@@ -1,52 +1,61 @@
 """The registered captioner as code: images in, one caption each out.
 
-Read by MLflow when a version is logged and when it is loaded. An image may come as a path, as
-bytes or as an array of shape (H, W, 3); alone, in a list, or in the first column of a table. In
-JSON, bytes travel as a data URI (`data:image/png;base64,...`).
+Read by MLflow when a version is logged and when it is loaded. An image is base64, a data URL or a
+path as text; from Python also bytes, a `Path`, an array (H, W, 3) or a Pillow image. They come
+bare, as rows `{"image": ...}`, or as a column `image`. A server reads paths inside the folder that
+`FINECAP_IMAGE_FOLDER` names, and without it none.
 """
 
-import base64
+import json
+import os
 from pathlib import Path
-from typing import Any
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
 import mlflow
 
-BATCH_RANK = 4  # (B, H, W, 3): an array of that rank is several images
+SERVED = ("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "__pyfunc_model_path__")
+"""What MLflow's server sets: whoever asks is then somebody else."""
+
+
+class Refused(MlflowException):
+    """An answer with HTTP status 400; without the request, which MLflow would repeat in it."""
+
+    def __init__(self, reason):
+        super().__init__(str(reason), INVALID_PARAMETER_VALUE)
+        self.reason = str(reason)
+
+    def serialize_as_json(self):
+        """What is sent."""
+        return json.dumps({"error_code": self.error_code, "message": self.reason})
 
 
 class Captioner(PythonModel):
     """A captioner and its image encoder, loaded from the folder stored with the version."""
 
-    _skip_type_hint_validation = True  # a path, bytes or an array: no one hint says so
+    _skip_type_hint_validation = True  # what is sent is checked by the library
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load both networks; a damaged folder is refused by name."""
-        from finecap.models.export import load_pair
+        from finecap.data.sent_images import open_folder
+        from finecap.models.serving import ServedCaptioner
 
-        self.model = load_pair(Path(context.artifacts["model"]))
+        self.folder = open_folder(os.environ.get("FINECAP_IMAGE_FOLDER"))
+        self.served = ServedCaptioner(Path(context.artifacts["model"]))
 
     def predict(self, context, model_input, params=None):  # noqa: ARG002
         """Captions of the images, in order."""
-        return self.model.caption_images([_image(item) for item in _items(model_input)])
+        from finecap.data.sent_images import Intake
+        from finecap.models.serving import RequestError
 
-
-def _items(model_input: Any) -> list[Any]:
-    """The images, whatever they came in."""
-    if hasattr(model_input, "iloc"):
-        return list(model_input.iloc[:, 0])
-    if hasattr(model_input, "shape"):
-        return list(model_input) if len(model_input.shape) == BATCH_RANK else [model_input]
-    return [model_input] if isinstance(model_input, str | bytes | Path) else list(model_input)
-
-
-def _image(item: Any) -> Any:
-    """A path, bytes or array, as the encoder takes it."""
-    if not isinstance(item, str):
-        return item
-    head, comma, body = item.partition(";base64,")
-    return base64.b64decode(body) if head.startswith("data:") and comma else Path(item)
+        is_own = self.folder is None and not any(name in os.environ for name in SERVED)
+        intake = Intake(self.folder, is_trusted=is_own)
+        try:
+            return self.served.captions(model_input, params or {}, intake)
+        except RequestError as error:
+            raise Refused(error) from error
 
 
 mlflow.models.set_model(Captioner())

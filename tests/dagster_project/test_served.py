@@ -15,9 +15,10 @@ def test_requirements_pin_what_is_installed_without_build_tags():
     assert not [pin for pin in pins if "+" in pin]
 
 
-@pytest.mark.parametrize(("kind", "type_"), [("captioner", "string"), ("encoder", "double")])
-def test_a_model_of_each_kind_has_its_code_and_says_what_comes_out(kind: str, type_: str):
+@pytest.mark.parametrize("kind", ["captioner", "encoder"])
+def test_a_model_of_each_kind_has_its_code_and_says_what_goes_in_and_comes_out(kind: str):
     model = model_of("finecap-x", "x", kind, ROOT)
     assert model.code.is_file()
-    assert [column["type"] for column in model.signature.outputs.to_dict()] == [type_]
-    assert model.signature.inputs is None
+    assert "image" in model.signature.inputs.input_names()
+    assert model.signature.outputs is not None
+    assert set(model.example[0]) <= set(model.signature.inputs.input_names())
