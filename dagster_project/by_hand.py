@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dagster_project.artifacts import ArtifactStore
+from dagster_project.compared import CAPTIONER
 from dagster_project.history import MAX_REASON, Actor, Kind, Move, champion_before, me, named
 from dagster_project.home import Home
-from dagster_project.compared import CAPTIONER
 from dagster_project.registry import CHALLENGER, CHAMPION, Registry
 from dagster_project.tracking import Tracker
 from finecap.cli import UsageError

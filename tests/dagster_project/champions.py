@@ -19,9 +19,9 @@ from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.assets.evaluation import champion
 from dagster_project.assets.search import caption_index, captions
 from dagster_project.champion import captioner_asset
+from dagster_project.compared import CAPTIONER
 from dagster_project.home import Home
 from dagster_project.registration import Registered, register
-from dagster_project.compared import CAPTIONER
 from dagster_project.registry import Registry
 from dagster_project.resources import DATA_VERSION
 from dagster_project.tracking import Tracker
@@ -85,8 +85,14 @@ class Champions:
         self.numbers = count(1)
         self.made: dict[str, str] = {}  # data version by asset, as materialized last
         home.claim(PROFILE)
-        sources = {"dataset": tiny.folder, "base_clip": tiny.encoder, "judge_clip": tiny.encoder,
-                   "image_features": tiny.features, "validated_dataset": tiny.folder}  # fmt: skip
+        sources = {
+            "dataset": tiny.folder,
+            "validated_dataset": tiny.folder,
+            "image_features": tiny.features,
+            "base_clip": tiny.encoder,
+            "judge_clip": tiny.encoder,
+            "judge_grammar": tiny.encoder,
+        }
         for name, source in sources.items():
             self._put(name, source)
 
@@ -98,7 +104,7 @@ class Champions:
             made = self.store.publish(folder, Artifact(asset, folder, name, data_md5=DATA))
         encoder = self.store.get("base_clip", DATA)
         registered = Registered(CAPTIONER, variant, encoder)
-        version = register(self.tracker, self.store, made, registered, PROFILE, self.home)
+        version = register(self.tracker, self.store, made, registered, PROFILE, self.home, None)
         scores = f"evaluation/{variant}"
         with self.store.writing(scores, name) as folder:
             write_evaluation(evaluation(rate, **guards), folder)

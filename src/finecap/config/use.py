@@ -9,7 +9,6 @@ class EvaluationConfig(Stage):
     """How captions are drawn and scored for the table: greedy, one length limit."""
 
     max_tokens: int = Field(default=28, ge=2)
-    batch_size: int = Field(default=256, ge=1)
     resamples: int = Field(default=1000, ge=1, description="of the bootstrap over images")
     confidence: float = Field(default=0.95, gt=0, lt=1)
     java_metrics: bool = Field(

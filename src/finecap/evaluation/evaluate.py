@@ -34,8 +34,8 @@ from finecap.evaluation.sheet import ScoreSheet
 from finecap.evaluation.vector_cache import VectorCache
 from finecap.log import Log
 from finecap.models.captioner import Captioner, load_captioner
+from finecap.models.captions import greedy_captions
 from finecap.models.clip import ClipEncoder, load_encoder
-from finecap.models.decoding import caption_inputs
 from finecap.models.device import best_device
 from finecap.models.features import Features, open_features
 from finecap.models.folder import WEIGHTS
@@ -140,7 +140,8 @@ def evaluate(
 def _score(bench: Bench, records: Sequence[Record], log: Log) -> ScoredSplit:
     """All metrics of one split's records."""
     split, config = records[0].split, bench.config
-    captions = _captions(bench, records)
+    names = [record.image for record in records]
+    captions = greedy_captions(bench.captioner, bench.features, names, config.max_tokens)
     log(f"captioned {len(captions)} images of {split}")
     yardstick = _yardstick(bench, records)
     sheet = ScoreSheet(len(records), config)
@@ -153,8 +154,7 @@ def _score(bench: Bench, records: Sequence[Record], log: Log) -> ScoredSplit:
     scoring.score_grammar_head(sheet, records, captions, bench.grammar_head)
     scoring.score_fluency(sheet, captions)
     _report(sheet, split, log)
-    images = [record.image for record in records]
-    rows = pd.DataFrame({"image": images, "split": split, "caption": captions, **sheet.per_image})
+    rows = pd.DataFrame({"image": names, "split": split, "caption": captions, **sheet.per_image})
     return ScoredSplit(sheet.metrics, yardstick, rows)
 
 
@@ -196,16 +196,6 @@ def _check_encoder(bench: Bench, features: Path, clip: Path) -> None:
 
 def _positions(bench: Bench, records: Sequence[Record]) -> NDArray[np.int64]:
     return bench.features.positions([record.image for record in records])
-
-
-def _captions(bench: Bench, records: Sequence[Record]) -> list[str]:
-    """Greedy captions in the records' order."""
-    positions, size = _positions(bench, records), bench.config.batch_size
-    captions: list[str] = []
-    for start in range(0, len(positions), size):
-        inputs = bench.features.inputs_of(bench.captioner, positions[start : start + size])
-        captions += caption_inputs(bench.captioner, inputs, bench.config.max_tokens)
-    return captions
 
 
 def _digest_file(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from finecap.evaluation.labels import LABELS, LOWER_IS_BETTER, WITHOUT_BEST
+from finecap.evaluation.labels import LABELS, better
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """TOML knows `nan` and `inf`: a comparison with the first is never true."""
@@ -45,9 +45,8 @@ class Guard(BaseModel):
         """A guard must be able to break, in the direction in which the metric gets worse."""
         if self.bound is None and self.tolerance is None:
             raise ValueError(f"guard of {self.metric}: expected bound, tolerance or both")
-        direction = "lower" if self.metric in LOWER_IS_BETTER else "higher"
-        is_known = self.metric in LABELS and self.metric not in WITHOUT_BEST
-        if is_known and self.better != direction:
+        direction = better(self.metric)
+        if self.metric in LABELS and direction not in {"neither", self.better}:
             raise ValueError(f"guard of {self.metric}: expected better = '{direction}'")
         return self
 
@@ -83,7 +82,7 @@ class Policy(BaseModel):
     @model_validator(mode="after")
     def _rises_for_the_better(self) -> Self:
         """The primary metric must be one of which more is better."""
-        if self.primary in LOWER_IS_BETTER | WITHOUT_BEST:
+        if better(self.primary) != "higher":
             raise ValueError(f"primary: expected a metric of which more is better ({self.primary})")
         return self
 

@@ -4,6 +4,7 @@ What search serves and the command prints. Not for tables, which are greedy, nor
 `sampling` for why its draws are at temperature alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,10 @@ from torch import Tensor
 from finecap.models.beam import beam_search
 from finecap.models.captioner import Captioner
 from finecap.models.decoding import caption_inputs, decode, eval_mode, to_captions
+from finecap.models.features import Features
+from finecap.models.linear import packed_once
+
+_GRIDS, _IMAGES = 256, 32  # captioned at once; keys and values of an image read by BLIP are 42 MB
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,20 @@ class Draws:
     top_p: float = 0.9
     no_repeat_ngram: int = 0
     seed: int = 0
+
+
+def greedy_captions(
+    captioner: Captioner, features: Features, images: Sequence[str], max_tokens: int
+) -> list[str]:
+    """Greedy captions of images, from what is cached of them."""
+    at = features.positions(images)
+    captions: list[str] = []
+    count = _GRIDS if captioner.image_size is None else _IMAGES
+    with packed_once():
+        for start in range(0, len(at), count):
+            inputs = features.inputs_of(captioner, at[start : start + count])
+            captions += caption_inputs(captioner, inputs, max_tokens)
+    return captions
 
 
 def best_captions(

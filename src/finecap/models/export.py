@@ -18,6 +18,7 @@ from finecap.models.captioner import Captioner, load_captioner
 from finecap.models.captions import Beams, Draws, best_captions, drawn_captions
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.device import best_device
+from finecap.models.linear import packed_once
 
 CAPTIONER, ENCODER = "captioner", "encoder"
 
@@ -45,8 +46,9 @@ class CaptioningModel:
             how: None: greedy.
         """
         limit, captions = max_tokens or self.captioner.max_tokens, list[str]()
-        for inputs in self._batches(images, batch_size):
-            captions += best_captions(self.captioner, inputs, limit, how)
+        with packed_once():
+            for inputs in self._batches(images, batch_size):
+                captions += best_captions(self.captioner, inputs, limit, how)
         return captions
 
     def draw_captions(
@@ -58,8 +60,9 @@ class CaptioningModel:
     ) -> list[list[str]]:
         """Different captions of each image, 1 to `how.samples`; arguments as `caption_images`."""
         limit, captions = max_tokens or self.captioner.max_tokens, list[list[str]]()
-        for inputs in self._batches(images, batch_size):
-            captions += drawn_captions(self.captioner, inputs, limit, how)
+        with packed_once():
+            for inputs in self._batches(images, batch_size):
+                captions += drawn_captions(self.captioner, inputs, limit, how)
         return captions
 
     def _batches(self, images: Sequence[ImageSource], batch_size: int) -> Iterator[Tensor]:

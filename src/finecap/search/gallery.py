@@ -19,6 +19,7 @@ from finecap.data.records import Record
 from finecap.log import Log
 from finecap.models.captions import Beams
 from finecap.models.export import CaptioningModel, load_pair
+from finecap.models.linear import packed_once
 
 CAPTIONS = "captions.parquet"
 VECTORS = "vectors.npy"
@@ -74,11 +75,12 @@ def caption_gallery(
     rows: dict[str, tuple[str, NDArray[np.float32]]] = dict(kept)
     missing = [r for r in gallery if r.image not in rows]
     model = load_pair(pair) if missing else None
-    for start in range(0, len(missing), config.batch_size):
-        batch = missing[start : start + config.batch_size]
-        assert model is not None  # noqa: S101  there is something missing
-        rows |= _captioned(model, folder, batch, config)
-        log(f"captioned {min(start + config.batch_size, len(missing))} of {len(missing)}")
+    with packed_once():
+        for start in range(0, len(missing), config.batch_size):
+            batch = missing[start : start + config.batch_size]
+            assert model is not None  # noqa: S101  there is something missing
+            rows |= _captioned(model, folder, batch, config)
+            log(f"captioned {min(start + config.batch_size, len(missing))} of {len(missing)}")
     table = pd.DataFrame(
         {
             "image": [r.image for r in gallery],

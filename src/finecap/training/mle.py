@@ -19,7 +19,7 @@ from finecap.log import Log
 from finecap.losses import through_eos
 from finecap.metrics.cider import CiderD
 from finecap.models.captioner import Captioner, Tokenizer
-from finecap.models.decoding import caption_inputs
+from finecap.models.captions import greedy_captions
 from finecap.models.device import best_device
 from finecap.models.families import build_captioner
 from finecap.models.features import Features, open_features
@@ -29,8 +29,6 @@ from finecap.training.clip import texts_of
 from finecap.training.loop import Loop, Schedule, scaled_groups
 from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
-
-_GRIDS, _IMAGES = 256, 32  # captioned at once; keys and values of an image read by BLIP are 42 MB
 
 
 @dataclass(frozen=True)
@@ -235,19 +233,6 @@ def val_cider(
 
     captions = processes.map(captioned, [r.image for r in val])
     return float(frequencies.scores(captions, [r.captions for r in val]).mean())
-
-
-def greedy_captions(
-    captioner: Captioner, features: Features, images: Sequence[str], max_tokens: int
-) -> list[str]:
-    """Greedy captions of images, from what is cached of them."""
-    at = features.positions(images)
-    captions: list[str] = []
-    count = _GRIDS if captioner.image_size is None else _IMAGES
-    for start in range(0, len(at), count):
-        inputs = features.inputs_of(captioner, at[start : start + count])
-        captions += caption_inputs(captioner, inputs, max_tokens)
-    return captions
 
 
 class _Batches:

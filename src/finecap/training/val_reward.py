@@ -13,9 +13,9 @@ from finecap.data.records import Record
 from finecap.log import Log
 from finecap.metrics import fluency
 from finecap.models.captioner import Captioner
+from finecap.models.captions import greedy_captions
 from finecap.models.features import Features
 from finecap.rewards import Reward, RewardBatch
-from finecap.training.mle import greedy_captions
 from finecap.training.processes import ALONE, Processes
 from finecap.training.selection import Best
 

@@ -28,7 +28,7 @@ from finecap.models.grammar import GrammarNetwork, load_grammar_network
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
 
 WORDS = WordTokenizer.build(["a red boat on the sea at night", "a photo depicts the blue house"])
-CONFIG = EvaluationConfig(max_tokens=6, batch_size=4, resamples=50, java_metrics=False)
+CONFIG = EvaluationConfig(max_tokens=6, resamples=50, java_metrics=False)
 DEFINED = {
     name for row in DEFINITIONS if row.group != definitions.FINECAPEVAL for name in row.names
 }

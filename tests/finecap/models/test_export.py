@@ -9,12 +9,11 @@ import torch
 from PIL import Image
 
 from finecap.models.captioner import load_captioner
-from finecap.models.captions import Beams, Draws
+from finecap.models.captions import Beams, Draws, greedy_captions
 from finecap.models.export import CaptioningModel, export_pair, load_pair
 from finecap.models.features import open_features
 from finecap.models.folder import ModelFolderError
 from finecap.models.transformer import TransformerCaptioner, TransformerShape
-from finecap.training.mle import greedy_captions
 
 
 @pytest.fixture(scope="module")

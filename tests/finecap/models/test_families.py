@@ -13,12 +13,12 @@ from torch import Tensor
 from finecap.config import MleConfig
 from finecap.data.tokenizer import BOS, PAD, UNK
 from finecap.models.captioner import Captioner, load_captioner
+from finecap.models.captions import greedy_captions
 from finecap.models.clip import load_encoder
 from finecap.models.decoding import decode
 from finecap.models.export import CaptioningModel
 from finecap.models.families import build_captioner
 from finecap.models.features import open_features
-from finecap.training.mle import greedy_captions
 
 WORD, T = 4, 6  # the first id that is a word; tokens
 

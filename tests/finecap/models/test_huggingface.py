@@ -14,12 +14,12 @@ from torch import Tensor
 from finecap.config import FeaturesConfig
 from finecap.log import silent
 from finecap.models.captioner import load_captioner
+from finecap.models.captions import greedy_captions
 from finecap.models.decoding import decode
 from finecap.models.export import export_pair, load_pair
 from finecap.models.features import extract, open_features
 from finecap.models.folder import ModelFolderError, read_config
 from finecap.models.huggingface import HuggingFaceCaptioner
-from finecap.training.mle import greedy_captions
 
 KINDS = ("bert", "gpt2", "bart", "mbart", "trocr", "git", "blip")
 B, K, T = 2, 3, 6

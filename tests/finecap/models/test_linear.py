@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from finecap.models.linear import Linear, PackedLinear
+from finecap.models.linear import Linear, PackedLinear, packed_once
 
 
 @pytest.fixture
@@ -62,3 +62,21 @@ def test_an_impossible_output_stays_impossible(linear: Linear) -> None:
         mapped = PackedLinear(linear.weight, bias, rows)(torch.randn(64, 256))
         assert mapped[:, [0, 7]].isneginf().all()
         assert mapped.isfinite().sum() == 64 * 510
+
+
+@torch.no_grad()
+def test_weights_are_packed_once_inside_and_anew_outside(linear: Linear) -> None:
+    def packed() -> torch.Tensor:
+        return PackedLinear(linear.weight, linear.bias, 64).weight
+
+    x = torch.randn(64, 256)
+    with packed_once():
+        first = packed()
+        with packed_once():
+            assert packed() is first
+        other = Linear(256, 512)
+        torch.testing.assert_close(PackedLinear(other.weight, other.bias, 64)(x), other(x))
+        assert packed() is first
+    assert packed() is not first
+    linear.weight.mul_(2)
+    torch.testing.assert_close(PackedLinear(linear.weight, linear.bias, 64)(x), linear(x))

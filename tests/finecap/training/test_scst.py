@@ -12,11 +12,11 @@ from torch._dynamo.utils import counters
 from finecap.config import ScstConfig
 from finecap.data.tokenizer import EOS, PAD
 from finecap.models.captioner import load_captioner
+from finecap.models.captions import greedy_captions
 from finecap.models.clip import load_encoder
 from finecap.models.features import open_features
 from finecap.rewards import Ingredients, Reward, RewardBatch, images_of
 from finecap.training import scst
-from finecap.training.mle import greedy_captions
 from finecap.training.scst import train_scst, weights_at
 
 TINY = ScstConfig(steps=12, val_every=3, batch_size=48, lr=2e-3, max_tokens=20)
