@@ -19,9 +19,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import PIPE, STDOUT, Popen, TimeoutExpired
+from threading import Lock
 from typing import Any
 
 import dagster as dg
@@ -58,7 +60,7 @@ def _launch(
     logs = task.checkpoints / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
-    inbox = _Inbox(log)
+    inbox = Inbox(log)
     with (
         _listening(context, inbox) as session,
         _torchrun(task, logs, session.get_bootstrap_env_vars()) as process,
@@ -84,26 +86,39 @@ class _Reader(dg.PipesTempFileMessageReader):
         return 1
 
 
-class _Inbox:
-    """Messages of the first process, handed to `log` once each."""
+class Inbox:
+    """Messages of the first process, handed to `log` once each.
+
+    By another thread: an interrupt breaks off the main thread wherever it is, and a message
+    half handed over would be lost, or come twice.
+    """
 
     def __init__(self, log: Log) -> None:
         self.result: Mapping[str, float] | None = None
         self._log, self._taken = log, 0
+        self._hands, self._one_at_a_time = ThreadPoolExecutor(), Lock()
 
     def take(self, session: dg.PipesSession) -> None:
         """Hand over what has come."""
-        messages: list[Any] = list(session.get_custom_messages())[self._taken :]
-        self._taken += len(messages)
-        for message in messages:
-            if "result" in message:
-                self.result = message["result"]
-            else:
-                self._log(message["message"], message["step"], **message["metrics"])
+        self._hands.submit(self._take, session).result()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._hands.shutdown()
+
+    def _take(self, session: dg.PipesSession) -> None:
+        with self._one_at_a_time:
+            messages: list[Any] = list(session.get_custom_messages())[self._taken :]
+            self._taken += len(messages)
+            for message in messages:
+                if "result" in message:
+                    self.result = message["result"]
+                else:
+                    self._log(message["message"], message["step"], **message["metrics"])
 
 
 @contextmanager
-def _listening(context: dg.AssetExecutionContext, inbox: _Inbox) -> Iterator[dg.PipesSession]:
+def _listening(context: dg.AssetExecutionContext, inbox: Inbox) -> Iterator[dg.PipesSession]:
     """A session with processes; what they said last is taken when they are gone, however it ends.
 
     An interrupted asset's processes still end their step and save it: no checkpoint may hold a step
@@ -113,6 +128,7 @@ def _listening(context: dg.AssetExecutionContext, inbox: _Inbox) -> Iterator[dg.
     # Of an asset's own context, Dagster reads what it has deprecated.
     opened = dg.open_pipes_session(context.op_execution_context, *ways)
     with ExitStack() as closed, opened as session:
+        closed.callback(inbox.close)
         closed.callback(inbox.take, session)
         yield session
 

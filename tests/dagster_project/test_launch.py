@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import time
 from types import SimpleNamespace
 
 import dagster as dg
@@ -10,6 +11,7 @@ import pytest
 
 from dagster_project.assets.captioner import mle_captioner
 from dagster_project.home import Home
+from dagster_project.launch import Inbox
 from finecap.config import ScstConfig, load_profile
 from tests.dagster_project.training import Training, cause
 from tests.finecap.conftest import tiny
@@ -50,6 +52,27 @@ def is_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return False
+
+
+def test_no_message_is_lost_when_an_interrupt_breaks_off_their_taking():
+    messages = [{"message": "", "step": step, "metrics": {}} for step in range(3)]
+    session = SimpleNamespace(get_custom_messages=lambda: messages)
+    taken: list[int | None] = []
+
+    def log(message: str, step: int | None = None, **metrics: float) -> None:
+        assert not message
+        assert not metrics
+        if not taken:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        taken.append(step)
+
+    inbox = Inbox(log)
+    with pytest.raises(KeyboardInterrupt):
+        inbox.take(session)
+    inbox.take(session)
+    inbox.close()
+    assert taken == [0, 1, 2]
 
 
 def test_one_process_is_the_assets_own(training: Launched):
@@ -93,8 +116,8 @@ def test_an_interrupted_and_then_killed_training_is_gone_on_from_and_registered_
     assert [row["step"] for row in training.made.history if "val_reward" in row] == LOOKS
     assert training.runs() == {training.made.run_id: "FINISHED"}
     last = SCST.steps + 1  # of the metrics that the stage returns
-    assert training.steps_of("val_reward") == [*LOOKS, last]
-    assert training.steps_of("reward") == [*range(5, SCST.steps + 1, 5), last]
+    assert training.steps_of("train/val_reward") == [*LOOKS, last]
+    assert training.steps_of("train/reward") == [*range(5, SCST.steps + 1, 5), last]
 
     training.materialize()
     assert training.versions() == [training.made.run_id]
