@@ -44,7 +44,7 @@ def world(
         made.registry.point(CHAMPION, made.train("clip_s", 0.6))
         encoder = made.store.get("base_clip", DATA)
         registered = Registered("finecap-clip", "base_clip")
-        register(made.tracker, made.store, encoder, registered, PROFILE, made.home)
+        register(made.tracker, made.store, encoder, registered, PROFILE, made.home, None)
         images = tmp_path_factory.mktemp("images")
         paths = [tiny.folder / r.image for r in tiny.records if r.split == "val"][:12]
         yield SimpleNamespace(
