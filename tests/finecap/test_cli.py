@@ -126,10 +126,14 @@ def test_a_query_that_makes_no_sense_exits_2(finecap):
 
 
 def test_an_error_nobody_foresaw_keeps_its_traceback(monkeypatch):
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command("broken")
     def broken():
         raise KeyError("bug")
 
-    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "argv", ["finecap", "broken"])
     with pytest.raises(KeyError, match="bug"):
         cli.main()
 
