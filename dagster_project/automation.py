@@ -1,20 +1,34 @@
-"""What starts the pipeline by itself: every week, and when the data's version changes.
+"""What starts the pipeline by itself: every week, new data, and a champion that someone moved.
 
-Both are off until someone turns them on in the UI.
+All are off until someone turns them on in the UI.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dagster_project.assets import captioner
-from dagster_project.jobs import RETRAIN
+from dagster_project.compared import CAPTIONER
+from dagster_project.home import Home
+from dagster_project.indexing import searched_version
+from dagster_project.jobs import REINDEX, RETRAIN
 from dagster_project.pointer import pointer_md5
 from dagster_project.resources import materialized_version
 from finecap.config import Profile
 
+if TYPE_CHECKING:
+    from dagster_project.history import Move
+
+AT_WORK = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 MONDAY_AT_THREE = "0 3 * * 1"
 
 
@@ -69,6 +83,50 @@ def new_data(profile: Profile, root: Path) -> dg.SensorDefinition:
         return dg.RunRequest(run_key=md5, tags={"data_md5": md5})
 
     return new_data
+
+
+def champion_moved(home: Home) -> dg.SensorDefinition:
+    """Caption and index again when the champion is no longer what is searched."""
+
+    @dg.sensor(
+        job_name=REINDEX,
+        name="champion_moved",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+    )
+    def champion_moved(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """Caption and index again when someone moved the champion's alias in MLflow."""
+        at_work = context.instance.get_runs(dg.RunsFilter(statuses=AT_WORK), limit=1)
+        if at_work:
+            return dg.SkipReason(f"run {at_work[0].run_id[:8]} may be about to index")
+        if not home.tracking_store.is_file():
+            return dg.SkipReason("nothing was registered yet")
+        move = last_move(home)
+        if move is None or not move.after:
+            return dg.SkipReason("no captioner is champion")
+        searched = searched_version(home)
+        if searched in {"", move.after}:
+            return dg.SkipReason(f"v{searched} is searched" if searched else "no index is live yet")
+        return dg.RunRequest(
+            run_key=f"move-{move.number}-v{move.after}",
+            tags={"champion": move.after, "searched_before": searched},
+        )
+
+    return champion_moved
+
+
+def last_move(home: Home) -> "Move | None":
+    """The last move of the alias, one that was made in the MLflow UI included."""
+    from dagster_project.registry import Registry
+    from dagster_project.tracking import Tracker
+
+    tracker = Tracker(home.mlflow, "", "")
+    if not tracker.client.search_registered_models(f"name = '{CAPTIONER}'"):
+        return None
+    registry = Registry(tracker)
+    registry.settle()
+    moves = registry.history()
+    return moves[-1] if moves else None
 
 
 def _is_seeded(asset: dg.AssetsDefinition) -> bool:

@@ -59,7 +59,7 @@ class Desk:
             NotMovedError: no model was ever registered there.
         """
         tracker = Tracker(home.mlflow, "", "")
-        is_there = (home.mlflow / "mlflow.db").is_file()
+        is_there = home.tracking_store.is_file()
         if not is_there or not tracker.client.search_registered_models(f"name = '{CAPTIONER}'"):
             raise NotMovedError(
                 f"no captioner is registered in {home.path}: run the pipeline first (`make run`), "

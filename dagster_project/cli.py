@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dagster_project.history import named
-from dagster_project.home import Home, home_of, profile_in
+from dagster_project.home import home_of, profile_in
 
 if TYPE_CHECKING:
     from dagster_project.by_hand import Desk, Moved
@@ -50,7 +50,9 @@ def champion(
 ) -> None:
     """Say who is champion, since when, by whom and why, and whether it is what is searched."""
     desk = _desk()
-    found = desk.described(_searched(desk.home))
+    from dagster_project.indexing import searched_version
+
+    found = desk.described(searched_version(desk.home))
     moves = list(reversed(desk.registry.history())) if history else []
     if as_json:
         rows = {"history": [asdict(move) for move in moves]} if history else {}
@@ -95,14 +97,3 @@ def _end(desk: "Desk", moved: "Moved | None", reindex: bool) -> None:
     from dagster_project.reindex import reindex as run_reindex
 
     run_reindex(desk.home)
-
-
-def _searched(home: Home) -> str:
-    """The version that captioned the live index, "" where none is live."""
-    from finecap.search.index import NoSuchBuild
-    from finecap.search.searcher import load_live_manifest
-
-    try:
-        return load_live_manifest(home.path).captioner.version
-    except NoSuchBuild:
-        return ""

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_project import automation, checks, jobs
+from dagster_project import alerts, automation, checks, jobs
 from dagster_project.assets import captioner, data, evaluation, negatives, reward_model, search
 from dagster_project.executor import tracked_executor
 from dagster_project.home import Home, home_of, profile_in
@@ -40,7 +40,11 @@ def build_defs(
         asset_checks=checks.checks(profile),
         jobs=[jobs.retrain(), jobs.study(), jobs.reindex()],
         schedules=[automation.weekly_retrain(jobs.selected(assets, jobs.everything()))],
-        sensors=[automation.new_data(profile, home.root)],
+        sensors=[
+            automation.new_data(profile, home.root),
+            automation.champion_moved(home),
+            alerts.run_failed(),
+        ],
         resources={**resources(profile, home), **(resource_overrides or {})},
         executor=tracked_executor(home, profile.name),
         loggers={"progress": progress_logger},
@@ -83,6 +87,7 @@ def resources(profile: Profile, home: Home) -> dict[str, Any]:
         "artifacts": ArtifactIOManager(folder=str(home.artifacts)),
         "data": DataResource(root=root, home=path),
         "stages": Stages(profile=profile.name, root=root, path=path),
+        "webhook": alerts.Webhook(),
     }
 
 

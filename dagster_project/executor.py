@@ -81,7 +81,7 @@ class TrackedExecutor(dg.Executor):
 
     def _end(self, instance: dg.DagsterInstance, run_id: str, status: str) -> None:
         """End this run, and those whose processes were killed."""
-        if not (self._home.mlflow / "mlflow.db").is_file():
+        if not self._home.tracking_store.is_file():
             return  # nothing was tracked yet, and loading MLflow takes seconds
         from dagster_project.pipeline_run import open_pipelines
 

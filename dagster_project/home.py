@@ -2,7 +2,7 @@
 
 `$FINECAP_HOME` names the folder outright. Without it `scenes` has `./var` and any other profile
 `./var/<profile>`: its own registry, artifacts, index and Dagster home, so that a smoke or research
-run never dethrones a champion. The environment is read in the two functions below, nowhere else.
+run never dethrones a champion. The environment is read in the functions below, nowhere else.
 """
 
 import os
@@ -45,6 +45,11 @@ class Home:
     def mlflow(self) -> Path:
         """The tracking store's database and artifacts."""
         return self.path / "mlflow"
+
+    @property
+    def tracking_store(self) -> Path:
+        """The tracking store's database; absent before anything was tracked."""
+        return self.mlflow / "mlflow.db"
 
     @property
     def dagster(self) -> Path:
@@ -101,3 +106,13 @@ def home_of(profile: str, environ: Mapping[str, str] = os.environ) -> Home:
         return Home(root, Path(named).expanduser().resolve())
     own = root / "var"
     return Home(root, own if profile == DEFAULT_PROFILE else own / profile)
+
+
+def owner(environ: Mapping[str, str] = os.environ) -> str:
+    """Who answers for the assets, as the UI shows it: an e-mail address, or `team:<name>`."""
+    return environ.get("FINECAP_OWNER") or "team:finecap"
+
+
+def dagster_server(environ: Mapping[str, str] = os.environ) -> str:
+    """Address of the Dagster UI that `make up` opens."""
+    return f"http://localhost:{environ.get('FINECAP_DAGSTER_PORT', '3000')}"

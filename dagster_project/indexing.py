@@ -76,6 +76,17 @@ def is_live(artifact: Artifact, index: Path) -> bool:
     return live_build(index) == build
 
 
+def searched_version(home: Home) -> str:
+    """The version whose captions the live index holds, "" where none is live."""
+    from finecap.search.index import NoSuchBuild
+    from finecap.search.searcher import load_live_manifest
+
+    try:
+        return load_live_manifest(home.path).captioner.version
+    except NoSuchBuild:
+        return ""
+
+
 def gallery_md5s(validated: Artifact) -> dict[str, str]:
     """MD5 of each image's bytes, as validation found them."""
     import pandas as pd

@@ -83,7 +83,8 @@ def _event_text(event: dg.DagsterEvent) -> str:
         return f"{status} ({float(shown['library_seconds'].value or 0):.1f} s in the library)"  # type: ignore[arg-type]
     if kind == "ASSET_CHECK_EVALUATION":
         check = event.asset_check_evaluation_data
-        return f"check {check.check_name}: {'passed' if check.passed else 'FAILED'}"
+        failed = "WARNS" if check.severity == dg.AssetCheckSeverity.WARN else "FAILED"
+        return f"check {check.check_name}: {'passed' if check.passed else failed}"
     return ""
 
 

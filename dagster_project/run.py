@@ -37,6 +37,9 @@ telemetry:
 # No newsletter dialogue over the first page a person sees.
 nux:
   enabled: false
+# Whether the index is as recent as it should be (see `caption_index`).
+freshness:
+  enabled: true
 python_logs:
   python_log_level: INFO
 run_coordinator:

@@ -16,7 +16,7 @@ import dagster as dg
 from dagster_project import metadata
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.dataset_input import DataSet, data_set
-from dagster_project.home import Home
+from dagster_project.home import Home, owner
 from dagster_project.registration import Plan, Registered, register, tags_of
 from dagster_project.reporting import History, reporter
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
@@ -29,6 +29,8 @@ from finecap.log import Log
 if TYPE_CHECKING:
     from dagster_project.tracking import Tracker
 
+GPU, REGISTRY = "gpu", "mlflow-db"
+"""Concurrency pools; without a limit, set in the UI, they limit nothing."""
 Work = Callable[[Path, Log], Mapping[str, float]]
 """Writes an artifact into the empty folder it is given and returns its metrics."""
 Details = Callable[[Path], Mapping[str, str]]
@@ -263,6 +265,7 @@ def stage(
     files: Sequence[Path] = (),
     priority: int = 0,
     kinds: Sequence[str] = (),
+    pool: str | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Declare an asset that runs as a stage.
@@ -275,6 +278,8 @@ def stage(
         files: data files of the library that its result depends on.
         priority: of its step among those ready; higher first.
         kinds: shown in the UI.
+        pool: of which Dagster may be told how many run at once, over all runs; `GPU` for what
+            computes with PyTorch.
         options: of `dg.asset`.
     """
 
@@ -288,6 +293,8 @@ def stage(
             io_manager_key="artifacts",
             op_tags={"dagster/priority": str(priority)},
             kinds=set(kinds),
+            owners=[owner()],
+            pool=pool or (GPU if "pytorch" in kinds else None),
             metadata={"settings": dg.MetadataValue.json(settings_dump(defaults(force=False)))},
             **options,
         )(body)

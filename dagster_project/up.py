@@ -53,7 +53,7 @@ def _dagster(port: str) -> list[str]:
 def _mlflow(home: Home, port: str) -> list[str]:
     """The tracking server; one worker, since one person looks."""
     home.mlflow.mkdir(parents=True, exist_ok=True)
-    store = f"sqlite:///{home.mlflow / 'mlflow.db'}"
+    store = f"sqlite:///{home.tracking_store}"
     places = ["--default-artifact-root", (home.mlflow / "artifacts").as_uri()]
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *places]
     return [*command, "--port", port, "--workers", "1"]

@@ -13,7 +13,7 @@ from dagster_project.champion import POLICY, captioner_asset, choose_champion
 from dagster_project.published import log_decision, log_scores, publish_leaderboard
 from dagster_project.run_config import EvaluationRun, Forcible, settings
 from dagster_project.scoring import Parts, evaluating
-from dagster_project.stages import Stages, stage
+from dagster_project.stages import REGISTRY, Stages, stage
 from finecap.config import EvaluationConfig, Profile
 from finecap.log import Log
 
@@ -40,6 +40,7 @@ def evaluation(profile: Profile, variant: str) -> dg.AssetsDefinition:
         group=GROUP,
         modules=("finecap.evaluation.evaluate",),
         priority=6,
+        kinds=("pytorch",),
         key=["evaluation", variant],
         description=f"Every metric of variant `{variant}`: val for decisions, test for the table"
         f"{by_hand(profile, variant)}.",
@@ -79,6 +80,7 @@ def leaderboard(profile: Profile) -> dg.AssetsDefinition:
         None,
         group=GROUP,
         modules=("finecap.evaluation.report",),
+        kinds=("html", "mlflow"),
         priority=3,
         ins={variant: dg.AssetIn(key=["evaluation", variant]) for variant in variants},
     )
@@ -119,6 +121,7 @@ def champion(profile: Profile) -> dg.AssetsDefinition:
         files=[POLICY],
         priority=3,
         kinds=("mlflow",),
+        pool=REGISTRY,
         ins={variant: dg.AssetIn(key=["evaluation", variant]) for variant in candidates},
     )
     def champion(

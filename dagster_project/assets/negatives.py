@@ -43,6 +43,7 @@ def grammar_negatives(profile: Profile) -> dg.AssetsDefinition:
         modules=("finecap.negatives.grammar",),
         files=lexicons(),
         priority=15,
+        kinds=("pandas",),
     )
     def grammar_negatives(
         context: dg.AssetExecutionContext,
@@ -70,6 +71,7 @@ def attribute_negatives(profile: Profile) -> dg.AssetsDefinition:
         modules=("finecap.negatives.attributes",),
         files=lexicons(),
         priority=15,
+        kinds=("pandas",),
     )
     def attribute_negatives(
         context: dg.AssetExecutionContext,
@@ -105,6 +107,7 @@ def spoilt_negatives(profile: Profile) -> dg.AssetsDefinition:
         group=GROUP,
         modules=("finecap.training.spoilt",),
         files=lexicons(),
+        kinds=("pytorch", "pandas"),
         ins={"captioner": dg.AssetIn(key=["scst", SPOILER])},
     )
     def spoilt_negatives(

@@ -1,6 +1,7 @@
 """Group `search`: the champion's captions of the gallery, and the index built from them."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from finecap.config import CaptionsConfig, IndexConfig, Profile
 from finecap.log import Log
 
 GROUP = "search"
+WEEKLY = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(days=8), fail_window=timedelta(days=15)
+)
+"""For `weekly_retrain`: a warning when one week was missed by a day, an error at the second."""
 
 
 def captions(profile: Profile) -> dg.AssetsDefinition:
@@ -72,6 +77,7 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
         modules=("finecap.search.build",),
         priority=1,
         kinds=("lancedb",),
+        freshness_policy=WEEKLY,
     )
     def caption_index(
         context: dg.AssetExecutionContext,

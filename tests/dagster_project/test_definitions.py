@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dagster_project import jobs
@@ -110,7 +111,8 @@ def test_jobs_hold_the_checks_of_what_they_make():
     defs = build_defs(load_profile("scenes"), Home(ROOT, ROOT / "nowhere"))
     checks = defs.resolve_job_def(jobs.RETRAIN).asset_layer.asset_graph.asset_check_keys
     checked = {check.asset_key.to_user_string() for check in checks}
-    assert checked == {"validated_dataset", "caption_index", *(f"scst/{r}" for r in REWARDS)}
+    rewarded = [f"{stage}/{reward}" for stage in ("scst", "evaluation") for reward in REWARDS]
+    assert checked == {"validated_dataset", "captions", "caption_index", *rewarded}
 
 
 def test_a_spoilt_variant_without_its_spoiler_is_refused():
@@ -181,3 +183,27 @@ def test_definitions_import_fast_and_light():
         if seconds[-1] <= 2.5:
             break
     assert min(seconds) <= 2.5
+
+
+def test_every_asset_says_what_it_is_whose_it_is_and_what_it_is_made_with(graph):
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+
+
+def test_what_computes_shares_a_pool_and_what_decides_another():
+    assets = all_assets(load_profile("scenes"))
+    pools = {asset.node_def.name: asset.node_def.pool for asset in assets}
+    assert pools["scst__clip_s"] == pools["evaluation__mle"] == pools["captions"] == "gpu"
+    assert pools["champion"] == "mlflow-db"
+    assert pools["validated_dataset"] is None
+
+
+def test_the_index_is_late_when_a_weekly_run_was_missed(graph):
+    policy = graph.get(dg.AssetKey("caption_index")).freshness_policy
+    assert (policy.warn_window.to_timedelta().days, policy.fail_window.to_timedelta().days) == (
+        8,
+        15,
+    )
