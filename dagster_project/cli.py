@@ -65,6 +65,26 @@ def champion(
         typer.echo(move.line)
 
 
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Examine installation, profile, stores and index; say what is wrong and what mends it."""
+    from dagster_project.doctor import examined
+    from finecap.config import load_profile
+
+    profile = load_profile(profile_in())
+    found = list(examined(home_of(profile.name), profile))
+    if as_json:
+        typer.echo(json.dumps({"findings": [asdict(finding) for finding in found]}))
+    for finding in [] if as_json else found:
+        typer.echo(f"{finding.state:<5} {finding.name:<12} {finding.said}")
+        if finding.fix:
+            typer.echo(f"{'':<18} -> {finding.fix}")
+    if any(finding.state == "fail" for finding in found):
+        raise typer.Exit(1)
+
+
 def _desk() -> "Desk":
     """The registry of the home that the environment names.
 
