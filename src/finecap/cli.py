@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finecap.import_command import import_
 from finecap.score_command import score
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class UsageError(ValueError):
     """What was asked on the command line cannot be right."""
 
 
-_WRONG_QUESTION = ("UsageError", "QueryError", "ProfileError", "FileNotFoundError")
+_WRONG_QUESTION = ("UsageError", "QueryError", "ProfileError", "ColumnError", "FileNotFoundError")
 
 
 def home_folder() -> Path:
@@ -134,21 +135,7 @@ def draw(
     draw_world(into, config, print_log)
 
 
-@app.command(name="import")
-def import_(
-    kind: Annotated[str, typer.Argument(help="Kind of data set, e.g. flickr8k.")],
-    *,
-    source: Annotated[Path, typer.Option(help="Folder it was handed out in.")],
-    into: Annotated[Path, typer.Option(help="Data folder to write.")],
-) -> None:
-    """Turn a foreign data set into a data folder: images and captions.jsonl."""
-    from finecap.data.importers import import_dataset
-    from finecap.log import print_log
-
-    report = import_dataset(kind, source, into, print_log)
-    typer.echo(f"{into}: {report.images} images")
-
-
+app.command(name="import")(import_)
 app.command()(score)
 
 

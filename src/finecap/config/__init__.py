@@ -10,6 +10,7 @@ from finecap.config.data import (
     AttributeNegativesConfig,
     DataConfig,
     GrammarNegativesConfig,
+    ImportConfig,
     SpoiltNegativesConfig,
     ValidationConfig,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "EvaluationConfig",
     "FeaturesConfig",
     "GrammarNegativesConfig",
+    "ImportConfig",
     "IndexConfig",
     "JudgeGrammarConfig",
     "MleConfig",

@@ -1,5 +1,7 @@
 """Settings of the data, its validation, and the negatives made of its captions."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from finecap.config.stage import Stage
@@ -23,6 +25,30 @@ class DataConfig(Stage):
     )
     val_images: int = Field(default=500, ge=1)
     test_images: int = Field(default=1_000, ge=1)
+
+
+class ImportConfig(Stage):
+    """How a foreign data set becomes a data folder."""
+
+    link: bool = Field(default=False, description="link images instead of copying them")
+    max_bad: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="share of images and lines that may be bad; above it nothing is changed",
+    )
+    images: str | None = Field(default=None, description="folder of the photos; None: the source")
+    columns: dict[str, list[str]] = Field(
+        default={}, description="of tables: image, caption, split, alt_text to columns' names"
+    )
+    splits: Literal["own", "fill", "new"] = Field(
+        default="own",
+        description="own: the source's, all drawn where it has none; fill: those it lacks are "
+        "drawn; new: all are drawn",
+    )
+    seed: int = Field(default=0, ge=0, description="of drawn splits")
+    val_share: float = Field(default=0.1, gt=0, lt=0.5, description="of drawn splits")
+    test_share: float = Field(default=0.1, gt=0, lt=0.5, description="of drawn splits")
 
 
 class ValidationConfig(Stage):

@@ -132,7 +132,7 @@ def _scan(content: bytes) -> tuple[list[tuple[int, Record]], list[Problem]]:
         if not raw.strip():
             continue
         try:
-            record = _record(_parse(raw))
+            record = record_of(_parse(raw))
         except RecordError as error:
             problems.append(Problem(number, _named(raw), str(error)))
             continue
@@ -202,8 +202,12 @@ def _parse(raw: bytes) -> Mapping[str, object]:
     return cast("dict[str, object]", row)
 
 
-def _record(row: Mapping[str, object]) -> Record:
-    """The record in a parsed line."""
+def record_of(row: Mapping[str, object]) -> Record:
+    """The record in a parsed line.
+
+    Raises:
+        RecordError: it is none; names the field.
+    """
     if unknown := row.keys() - _FIELDS:
         known = ", ".join(sorted(_FIELDS))
         raise RecordError(f'unknown field "{min(unknown)}", expected only {known}')

@@ -77,12 +77,7 @@ def write_page(
         _quarantine(folder, quarantined),
         _samples(folder, table[~table["line"].isin(aside)]),
     ]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Data validation</title><style>{_STYLE}</style></head><body>"
-        f"{''.join(sections)}</body></html>\n"
-    )
+    page = html_page("Data validation", "".join(sections))
     partial = validation.report.with_name(validation.report.name + ".partial")
     partial.write_text(page, encoding="utf-8")
     partial.replace(validation.report)
@@ -110,14 +105,14 @@ def _expectations(verdicts: Iterable[Verdict]) -> str:
         )
         for v in verdicts
     ]
-    return "<h2>Expectations</h2>" + _table(
+    return "<h2>Expectations</h2>" + html_table(
         ("", "expectation", "name", "rows", "unexpected", "examples"), rows, numeric={3, 4}
     )
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> str:
     rows = [(escape(name), f"{count:,}") for name, count in counts.items()]
-    return f"<h2>{title}</h2>" + _table(("", "records"), rows, numeric={1})
+    return f"<h2>{title}</h2>" + html_table(("", "records"), rows, numeric={1})
 
 
 def _quarantine(folder: Path, quarantined: Sequence["Quarantined"]) -> str:
@@ -178,7 +173,18 @@ def _picture(folder: Path, image: str) -> str:
     return f'<img alt="" src="data:image/png;base64,{encoded}">'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Set[int]) -> str:
+def html_page(title: str, body: str) -> str:
+    """A whole page with our style, which loads nothing."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>{body}</body></html>\n"
+    )
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Set[int]) -> str:
+    """A table of HTML cells; columns of `numeric` are set right."""
+
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(
             f"<{tag}{' class=num' if at in numeric else ''}>{cell}</{tag}>"

@@ -1,153 +1,235 @@
-"""Flickr8k (Hodosh, Young, Hockenmaier, JAIR 2013) as it is handed out: token and split files.
+"""Flickr8k and Flickr30k (Hodosh et al. 2013; Young et al. 2014) as they are handed out.
 
-`Flickr8k.token.txt` has `IMAGE.jpg#k<TAB>caption` a line, `Flickr_8k.{train,dev,test}Images.txt`
-the image names of the official splits. Captions are kept as written, blanks tidied. What stays out:
-Karpathy's JSON of the same photos (another kind).
+A token file has `IMAGE.jpg#k<TAB>caption` a line (`Flickr8k.token.txt`, `results_20130124.token`).
+Two tables of the same captions go round: `captions.txt` (`image,caption`) and `results.csv`
+(`image_name| comment_number| comment`), one line of which lacks its second bar; it is mended and
+reported. Splits are files of image names: `Flickr_8k.{train,dev,test}Images.txt`, or `train.txt`,
+`val.txt`, `test.txt` of the Entities. What stays out: Karpathy's JSON of the same photos.
 
-The original is not clean: it has captions for photos that are not handed out, and photos in no
-split. Such photos are left out, each with its reason in `import-report.csv`.
+The originals are not clean: they caption photos that are not handed out, and photos in no split.
 """
 
-import hashlib
+import csv
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from finecap.data.importers.target import (
-    DatasetImportError,
-    Imported,
-    ImportReport,
-    earlier_import,
-    write_import,
+from finecap.config import ImportConfig
+from finecap.data.importers.entry import (
+    LEFT_OUT,
+    NOTE,
+    Entry,
+    Fault,
+    Source,
+    text_lines,
+    tidy,
 )
-from finecap.data.records import Problem, Record
-from finecap.log import Log
+from finecap.data.importers.photos import Photos
 
-KIND = "flickr8k"
-TOKENS = "Flickr8k.token.txt"
-SPLIT_FILES = {
-    "train": "Flickr_8k.trainImages.txt",
-    "val": "Flickr_8k.devImages.txt",
-    "test": "Flickr_8k.testImages.txt",
-}
 _TOKEN = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
+_BARS = re.compile(r"(?P<image>[^|]+?)\s*\|\s*(?P<number>\d*)\s*(?P<bar>\|?)\s*(?P<caption>.*)")
+
+_CAPTIONS = {
+    "flickr8k": ("Flickr8k.token.txt", "captions.txt"),
+    "flickr30k": (
+        "results_20130124.token", "results.token", "results.csv", "results_20130124.csv",
+        "captions.txt",
+    ),
+}  # fmt: skip
+_SPLIT_FILES = (
+    {
+        "train": "Flickr_8k.trainImages.txt",
+        "val": "Flickr_8k.devImages.txt",
+        "test": "Flickr_8k.testImages.txt",
+    },
+    {"train": "train.txt", "val": "val.txt", "test": "test.txt"},
+)
 
 
-def import_flickr8k(source: Path, into: Path, log: Log) -> ImportReport:
-    """Bring Flickr8k from `source` into the data folder `into`; its dev split becomes `val`.
+@dataclass
+class _Captioned:
+    """An image that the caption file names."""
 
-    The same source again changes nothing and returns at once; another one replaces an earlier
-    import whole.
+    line: int  # the first that does
+    captions: list[str] = field(default_factory=list)
 
-    Args:
-        source: holds the token file, the three split files and `images/`.
-        into: the data folder to write: `images/`, `captions.jsonl`, `import-report.csv`.
-        log: receives progress.
+
+_Row = tuple[int, str, str]
+"""Line, image, caption."""
+
+
+def open_flickr8k(source: Path, config: ImportConfig) -> Source:
+    """Flickr8k in `source`; its dev split becomes `val`. See `open_flickr30k`."""
+    return _open("flickr8k", source, config)
+
+
+def open_flickr30k(source: Path, config: ImportConfig) -> Source:
+    """Flickr30k in `source`, the photos anywhere in it.
 
     Raises:
-        FileNotFoundError: a file of the source is missing; names it.
-        DatasetImportError: a file of it is broken, or `into` holds something else.
+        FileNotFoundError: no captions, no photos, or one of three split files is missing.
+        DatasetImportError: a file is not UTF-8.
     """
-    _check_source(source)
-    fingerprint = _fingerprint(source)
-    if earlier := earlier_import(into, KIND, fingerprint):
-        log(f"{into} holds this import already: {earlier.images} images")
-        return earlier
-    imported = _read(source)
-    if imported.problems:
-        log(f"left out {len(imported.problems)} images or lines, see import-report.csv")
-    return write_import(into, KIND, fingerprint, imported, log)
+    return _open("flickr30k", source, config)
 
 
-def _check_source(source: Path) -> None:
-    for name in (TOKENS, *SPLIT_FILES.values()):
-        if not (source / name).is_file():
+def _open(kind: str, source: Path, config: ImportConfig) -> Source:
+    path = _file(source, _CAPTIONS[kind])
+    splits = _split_files(source)
+    photos = Photos(Path(config.images) if config.images else source)
+    if not len(photos):
+        raise FileNotFoundError(f"{photos.folder} has no photos, expected them there or below")
+
+    def entries() -> Iterator[Entry | Fault]:
+        captioned: dict[str, _Captioned] = {}
+        for row in _rows(path):
+            if isinstance(row, Fault):
+                yield row
+                continue
+            line, image, caption = row
+            captioned.setdefault(image, _Captioned(line)).captions.append(caption)
+        read = _of_splits if splits else _without_splits
+        yield from read(path, captioned, photos, splits)
+
+    return Source([path, *splits.values()], photos.digest, entries)
+
+
+def _file(source: Path, names: Sequence[str]) -> Path:
+    for name in names:
+        for pattern in (name, f"*/{name}", f"*/*/{name}"):
+            if found := sorted(source.glob(pattern)):
+                return found[0]
+    raise FileNotFoundError(
+        f"{source / names[0]} does not exist, expected {' or '.join(names)} in the source folder, "
+        "with the split files and the photos"
+    )
+
+
+def _split_files(source: Path) -> dict[str, Path]:
+    """The files of names by split; empty where there are none."""
+    for names in _SPLIT_FILES:
+        found = {
+            split: paths[0]
+            for split, name in names.items()
+            if (paths := sorted([*source.glob(name), *source.glob(f"*/{name}")]))
+        }
+        if found and len(found) < len(names):
+            missing = next(name for split, name in names.items() if split not in found)
             raise FileNotFoundError(
-                f"{source / name} does not exist, expected {TOKENS}, "
-                f"{', '.join(SPLIT_FILES.values())} and images/ in the source folder"
+                f"{source / missing} does not exist, expected {', '.join(names.values())}"
             )
-    if not (source / "images").is_dir():
-        raise FileNotFoundError(f"{source / 'images'} does not exist, expected the photos there")
+        if found:
+            return found
+    return {}
 
 
-def _fingerprint(source: Path) -> str:
-    """md5 over the text files and the photos' names and sizes."""
-    digest = hashlib.md5(usedforsecurity=False)
-    for name in (TOKENS, *SPLIT_FILES.values()):
-        digest.update((source / name).read_bytes())
-    for image in sorted((source / "images").iterdir()):
-        digest.update(f"\n{image.name}\t{image.stat().st_size}".encode())
-    return digest.hexdigest()
+def _rows(path: Path) -> Iterator[_Row | Fault]:
+    """Image and caption of each line; what is none, and what was mended."""
+    _, head = next(text_lines(path), (0, ""))
+    if head.startswith("image") and "|" in head:
+        yield from _lines(path, 1, _from_bars)
+    elif head.startswith("image") and "," in head:
+        yield from _from_table(path)
+    else:
+        yield from _lines(path, 0, _from_token)
 
 
-def _read(source: Path) -> Imported:
-    """Records in the order of train, val, test, each split in its file's order."""
-    captions, problems = _captions(source / TOKENS)
-    photos = {path.name: path for path in (source / "images").iterdir() if path.is_file()}
-    splits, split_problems = _splits(source)
-    problems += split_problems
-    records: list[Record] = []
-    files: dict[str, Path] = {}
-    for name, (line, split) in splits.items():
-        _, sentences = captions.get(name, (0, []))
-        if name not in photos or not sentences:
-            what = "no such photo in images/" if name not in photos else f"no caption in {TOKENS}"
-            problems.append(Problem(line, name, f"{SPLIT_FILES[split]}: {what}"))
-            continue
-        record = Record(f"images/{name}", split, tuple(sentences))
-        records.append(record)
-        files[record.image] = photos[name]
-    for name, (line, _) in captions.items():
-        if name not in splits:
-            what = "in no split" if name in photos else "no such photo in images/, and in no split"
-            problems.append(Problem(line, name, f"{TOKENS}: {what}"))
-    return Imported(records, files, problems)
+def _lines(
+    path: Path, header: int, parse: Callable[[Path, int, str], Iterator[_Row | Fault]]
+) -> Iterator[_Row | Fault]:
+    for number, line in text_lines(path):
+        if number > header:
+            yield from parse(path, number, line)
 
 
-def _captions(path: Path) -> tuple[dict[str, tuple[int, list[str]]], list[Problem]]:
-    """By image name: the first line that names it and its captions; and the lines that are none."""
-    captions: dict[str, tuple[int, list[str]]] = defaultdict(lambda: (0, []))
-    problems: list[Problem] = []
-    for number, line in _lines(path):
-        match = _TOKEN.fullmatch(line)
-        if not match:
-            reason = f"{path.name}: expected IMAGE#NUMBER<TAB>caption, came {line[:60]!r}"
-            problems.append(Problem(number, "", reason))
-            continue
-        image, caption = match["image"], " ".join(match["caption"].split())
-        if not caption:
-            problems.append(Problem(number, image, f"{path.name}: the caption is empty"))
-            continue
-        first, sentences = captions[image]
-        captions[image] = (first or number, sentences)
-        sentences.append(caption)
-    return dict(captions), problems
+def _from_token(path: Path, number: int, line: str) -> Iterator[_Row | Fault]:
+    match = _TOKEN.fullmatch(line)
+    if not match:
+        reason = f"expected IMAGE#NUMBER<TAB>caption, came {line[:60]!r}"
+        yield Fault("", path.name, number, reason)
+        return
+    yield from _captioned(path, number, match["image"], match["caption"])
 
 
-def _splits(source: Path) -> tuple[dict[str, tuple[int, str]], list[Problem]]:
-    """By image name: its line in the split file, and its split; a photo in two is left to test."""
-    splits: dict[str, tuple[int, str]] = {}
-    problems: list[Problem] = []
+def _from_bars(path: Path, number: int, line: str) -> Iterator[_Row | Fault]:
+    match = _BARS.fullmatch(line)
+    if not match or not (match["bar"] or match["number"]):
+        reason = f"expected IMAGE| NUMBER| caption, came {line[:60]!r}"
+        yield Fault("", path.name, number, reason)
+        return
+    if not match["bar"]:
+        reason = "no bar between number and caption; read as if there were one"
+        yield Fault(match["image"], path.name, number, reason, NOTE)
+    yield from _captioned(path, number, match["image"], match["caption"])
+
+
+def _from_table(path: Path) -> Iterator[_Row | Fault]:
+    """Of `image,caption` or `image_name,comment_number,comment`: the caption is last."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        columns = len(next(rows))
+        for cells in rows:
+            if len(cells) < columns:
+                if any(cells):
+                    reason = f"{len(cells)} cells, expected {columns}: {','.join(cells)[:60]!r}"
+                    yield Fault(cells[0], path.name, rows.line_num, reason)
+                continue
+            caption = ",".join(cells[columns - 1 :])  # a comma that nobody quoted
+            yield from _captioned(path, rows.line_num, cells[0].strip(), caption)
+
+
+def _captioned(path: Path, number: int, image: str, caption: str) -> Iterator[_Row | Fault]:
+    if tidy(caption):
+        yield number, image, caption
+    else:
+        yield Fault(image, path.name, number, "the caption is empty")
+
+
+def _without_splits(
+    path: Path, captioned: Mapping[str, _Captioned], photos: Photos, splits: Mapping[str, Path]
+) -> Iterator[Entry | Fault]:
+    del splits
+    for name, of in captioned.items():
+        yield photos.entry(name, of.captions, file=path.name, line=of.line)
+
+
+def _of_splits(
+    path: Path, captioned: Mapping[str, _Captioned], photos: Photos, splits: Mapping[str, Path]
+) -> Iterator[Entry | Fault]:
+    """In the order of train, val, test, each split in its file's order."""
+    by_stem = {_stem(name): name for name in captioned}
+    places, faults = _places(splits)
+    yield from faults
+    for stem, (name, line, split) in places.items():
+        file = splits[split].name
+        if stem not in by_stem:
+            yield Fault(name, file, line, f"no caption in {path.name}")
+        else:
+            original = by_stem[stem]
+            captions = captioned[original].captions
+            yield photos.entry(original, captions, split, file=file, line=line)
+    for name, of in captioned.items():
+        if _stem(name) not in places:
+            there = "" if photos.find(name) else "no such photo, and "
+            yield Fault(name, path.name, of.line, f"{there}in no split", LEFT_OUT)
+
+
+def _places(splits: Mapping[str, Path]) -> tuple[dict[str, tuple[str, int, str]], list[Fault]]:
+    """Name, line and split by stem; an image that two splits name stays in the later one."""
+    found: dict[str, tuple[str, int, str]] = {}
+    faults: list[Fault] = []
     for split in ("test", "val", "train"):
-        for line, name in _lines(source / SPLIT_FILES[split]):
-            if name in splits:
-                reason = f"{SPLIT_FILES[split]}: already in {splits[name][1]}, kept there alone"
-                problems.append(Problem(line, name, reason))
+        for line, name in text_lines(splits[split]):
+            if _stem(name) in found:
+                reason = f"already in {found[_stem(name)][2]}, kept there alone"
+                faults.append(Fault(name, splits[split].name, line, reason, NOTE))
             else:
-                splits[name] = (line, split)
-    order = {split: number for number, split in enumerate(SPLIT_FILES)}
-    return dict(sorted(splits.items(), key=lambda item: order[item[1][1]])), problems
+                found[_stem(name)] = (name, line, split)
+    order = {split: number for number, split in enumerate(splits)}
+    return dict(sorted(found.items(), key=lambda item: order[item[1][2]])), faults
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, with their numbers, without their line ends."""
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), 1):
-        try:
-            line = raw.decode().strip()
-        except UnicodeDecodeError as error:
-            raise DatasetImportError(
-                f"{path} line {number}: byte {error.start + 1} is not UTF-8; convert the file"
-            ) from error
-        if line:
-            yield number, line
+def _stem(name: str) -> str:
+    """By which names are matched: files of the Entities leave the suffix out."""
+    return name.removesuffix(".jpg")

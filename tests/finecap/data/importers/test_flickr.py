@@ -1,16 +1,10 @@
-"""Flickr8k as handed out becomes records and images; what is broken is reported."""
+"""Flickr8k and Flickr30k as handed out become records and images; what is broken is reported."""
 
 import csv
-import errno
-from unittest.mock import Mock
 
 import pytest
-from PIL import Image
 
-from finecap.data.importers import KINDS, DatasetImportError, import_dataset
-from finecap.data.importers.flickr import import_flickr8k
-from finecap.data.records import read_records
-from finecap.log import silent
+from finecap.data.importers import DatasetImportError
 
 CAPTIONS = [
     "dog.jpg#0\tA brown dog  runs .",
@@ -20,183 +14,149 @@ CAPTIONS = [
     "2258277193_586949ec62.jpg.1#0\tA man in a race .",
     "alone.jpg#0\tIn no split .",
 ]
+BARS = """\
+image_name| comment_number| comment
+dog.jpg| 0| Two young guys with shaggy hair look at their hands .
+dog.jpg| 1| "Two young , White males are outside near many bushes ."
+cat.jpg| 0| Several men in hard hats | are operating a giant pulley system .
+boat.jpg| 4   A dog runs across the grass .
+"""
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path, photos):
     """Three photos in three splits, one in no split, one caption file line without a photo."""
     folder = tmp_path / "flickr"
-    (folder / "images").mkdir(parents=True)
-    for number, name in enumerate(["dog", "cat", "boat", "alone"]):
-        Image.new("RGB", (40, 40), (60 * number, 0, 0)).save(folder / "images" / f"{name}.jpg")
+    photos(folder / "Flicker8k_Dataset", "dog.jpg", "cat.jpg", "boat.jpg", "alone.jpg")
+    photos(folder / "__MACOSX", "dog.jpg")
     (folder / "Flickr8k.token.txt").write_text("\n".join(CAPTIONS) + "\n")
     for split, name in {"train": "dog", "dev": "cat", "test": "boat"}.items():
         (folder / f"Flickr_8k.{split}Images.txt").write_text(f"{name}.jpg\r\n")
     return folder
 
 
-def problems(into):
-    with (into / "import-report.csv").open(newline="") as file:
-        return {row["image"]: row["reason"] for row in csv.DictReader(file)}
+@pytest.fixture
+def flickr30k(tmp_path, photos):
+    folder = tmp_path / "flickr30k"
+    photos(folder / "flickr30k_images", "dog.jpg", "cat.jpg", "boat.jpg")
+    return folder
 
 
-def snapshot(folder):
-    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob("*")}
+def reasons(brought):
+    return {image: reason for image, _, reason in brought.faults}
 
 
-def test_records_and_images_are_written(source, tmp_path):
-    into = tmp_path / "data"
-    report = import_flickr8k(source, into, silent)
-    records = read_records(into / "captions.jsonl")
-    assert [(r.image, r.split) for r in records] == [
+def test_records_and_images_are_written(source, bring):
+    brought = bring("flickr8k", source)
+    assert [(r.image, r.split) for r in brought.records] == [
         ("images/dog.jpg", "train"),
         ("images/cat.jpg", "val"),
         ("images/boat.jpg", "test"),
     ]
-    assert records[0].captions == ("A brown dog runs .", "The dog runs fast")
-    assert all((into / record.image).is_file() for record in records)
-    assert (report.images, report.captions, report.unchanged) == (3, 4, False)
-    assert report.by_split == {"train": 1, "val": 1, "test": 1}
-    assert not (tmp_path / "data.partial").exists()
+    assert brought.records[0].captions == ("A brown dog runs .", "The dog runs fast")
+    assert all((brought.into / record.image).is_file() for record in brought.records)
+    assert (brought.report.images, brought.report.captions) == (3, 4)
 
 
-def test_captions_without_photo_or_split_are_reported(source, tmp_path):
-    report = import_flickr8k(source, tmp_path / "data", silent)
-    reasons = problems(tmp_path / "data")
-    assert report.problems == 2
-    assert "no such photo in images/" in reasons["2258277193_586949ec62.jpg.1"]
-    assert reasons["alone.jpg"] == "Flickr8k.token.txt: in no split"
+def test_photos_in_no_split_are_left_out_as_the_source_has_it(source, bring):
+    brought = bring("flickr8k", source, max_bad=0)
+    assert (brought.report.problems, brought.report.bad) == (2, 0)
+    assert reasons(brought) == {
+        "2258277193_586949ec62.jpg.1": "no such photo, and in no split",
+        "alone.jpg": "in no split",
+    }
 
 
-def test_the_same_import_again_changes_nothing(source, tmp_path):
-    into = tmp_path / "data"
-    first = import_flickr8k(source, into, silent)
-    before = snapshot(into)
-    again = import_flickr8k(source, into, silent)
-    assert again.unchanged
-    assert snapshot(into) == before
-    assert (again.images, again.captions, again.by_split) == (3, 4, first.by_split)
-
-
-def test_a_changed_source_replaces_the_earlier_import(source, tmp_path):
-    into = tmp_path / "data"
-    import_flickr8k(source, into, silent)
-    with (source / "Flickr8k.token.txt").open("a") as file:
-        file.write("cat.jpg#1\tA sleepy cat .\n")
-    report = import_flickr8k(source, into, silent)
-    assert (report.captions, report.unchanged) == (5, False)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["data", "flickr"]
-
-
-@pytest.mark.parametrize("lost", ["images/cat.jpg", "captions.jsonl"])
-def test_an_import_that_lost_a_file_is_made_whole(source, tmp_path, lost):
-    into = tmp_path / "data"
-    import_flickr8k(source, into, silent)
-    (into / lost).unlink()
-    assert not import_flickr8k(source, into, silent).unchanged
-    assert (into / lost).is_file()
-
-
-def test_images_are_linked_and_copied_where_links_fail(source, tmp_path, monkeypatch):
-    import_flickr8k(source, tmp_path / "linked", silent)
-    assert (tmp_path / "linked/images/dog.jpg").samefile(source / "images/dog.jpg")
-
-    other_disk = OSError(errno.EXDEV, "Invalid cross-device link")
-    monkeypatch.setattr("pathlib.Path.hardlink_to", Mock(side_effect=other_disk))
-    import_flickr8k(source, tmp_path / "copied", silent)
-    copy = tmp_path / "copied/images/dog.jpg"
-    assert not copy.samefile(source / "images/dog.jpg")
-    assert copy.read_bytes() == (source / "images/dog.jpg").read_bytes()
-
-
-def test_a_full_disk_leaves_the_earlier_import(source, tmp_path, monkeypatch):
-    into = tmp_path / "data"
-    import_flickr8k(source, into, silent)
-    before = snapshot(into)
-    (source / "Flickr_8k.devImages.txt").write_text("cat.jpg\nalone.jpg\n")
-
-    full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr("pathlib.Path.hardlink_to", Mock(side_effect=full))
-    with pytest.raises(OSError, match="No space left"):
-        import_flickr8k(source, into, silent)
-    assert snapshot(into) == before
-    monkeypatch.undo()
-    assert import_flickr8k(source, into, silent).images == 4
-
-
-def test_a_folder_with_other_content_is_refused(source, tmp_path):
-    into = tmp_path / "data"
-    into.mkdir()
-    (into / "captions.jsonl").write_text("mine\n")
-    with pytest.raises(DatasetImportError, match="not empty and holds no earlier import of flickr"):
-        import_flickr8k(source, into, silent)
-    assert (into / "captions.jsonl").read_text() == "mine\n"
-
-
-def test_a_partial_folder_that_is_no_import_is_refused(source, tmp_path):
-    (tmp_path / "data.partial").mkdir()
-    (tmp_path / "data.partial" / "thesis.tex").write_text("mine")
-    with pytest.raises(DatasetImportError, match=r"data\.partial is in the way"):
-        import_flickr8k(source, tmp_path / "data", silent)
-
-
-def test_an_empty_folder_and_a_broken_off_import_are_taken(source, tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data.partial" / "images").mkdir(parents=True)
-    assert import_flickr8k(source, tmp_path / "data", silent).images == 3
-
-
-def test_a_file_in_the_way_is_refused(source, tmp_path):
-    (tmp_path / "data").write_text("mine")
-    with pytest.raises(DatasetImportError, match="is a file, expected a folder"):
-        import_flickr8k(source, tmp_path / "data", silent)
+def test_without_split_files_splits_are_drawn(source, bring):
+    for path in source.glob("*Images.txt"):
+        path.unlink()
+    brought = bring("flickr8k", source, max_bad=0.3)
+    assert brought.report.images == 4
+    assert "the source has none" in brought.report.splits
 
 
 @pytest.mark.parametrize("name", ["Flickr8k.token.txt", "Flickr_8k.devImages.txt"])
-def test_a_missing_source_file_is_named(source, tmp_path, name):
+def test_a_missing_source_file_is_named(source, bring, name):
     (source / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"{name} does not exist, expected Flickr8k"):
-        import_flickr8k(source, tmp_path / "data", silent)
+    with pytest.raises(FileNotFoundError, match=rf"{name} does not exist, expected Flickr"):
+        bring("flickr8k", source)
 
 
-def test_a_source_without_photos_is_named(source, tmp_path):
-    for photo in (source / "images").iterdir():
+def test_a_source_without_photos_is_named(source, bring):
+    for photo in (source / "Flicker8k_Dataset").iterdir():
         photo.unlink()
-    with pytest.raises(DatasetImportError, match="no image with captions and a split"):
-        import_flickr8k(source, tmp_path / "data", silent)
-    (source / "images").rmdir()
-    with pytest.raises(FileNotFoundError, match="images does not exist, expected the photos"):
-        import_flickr8k(source, tmp_path / "data", silent)
+    with pytest.raises(FileNotFoundError, match="flickr has no photos, expected them there"):
+        bring("flickr8k", source)
 
 
-def test_broken_lines_are_reported_by_number(source, tmp_path):
+def test_broken_lines_are_reported_by_number(source, bring):
     with (source / "Flickr8k.token.txt").open("a") as file:
         file.write("cat.jpg A cat without a number\ncat.jpg#1\t \n")
-    import_flickr8k(source, tmp_path / "data", silent)
-    with (tmp_path / "data" / "import-report.csv").open(newline="") as file:
+    brought = bring("flickr8k", source, max_bad=0.5)
+    with (brought.into / "import-report.csv").open(newline="") as file:
         rows = {row["line"]: row["reason"] for row in csv.DictReader(file)}
     assert "expected IMAGE#NUMBER<TAB>caption, came 'cat.jpg A cat" in rows["7"]
     assert rows["8"].endswith("expected IMAGE#NUMBER<TAB>caption, came 'cat.jpg#1'")
 
 
-def test_text_that_is_not_utf8_is_named(source, tmp_path):
+def test_text_that_is_not_utf8_is_named(source, bring):
     (source / "Flickr8k.token.txt").write_bytes(b"dog.jpg#0\tA caf\xe9 dog\n")
     with pytest.raises(DatasetImportError, match=r"token\.txt line 1: byte 16 is not UTF-8"):
-        import_flickr8k(source, tmp_path / "data", silent)
+        bring("flickr8k", source)
 
 
-def test_a_photo_in_two_splits_stays_in_test(source, tmp_path):
+def test_a_photo_in_two_splits_stays_in_test(source, bring):
     (source / "Flickr_8k.trainImages.txt").write_text("dog.jpg\nboat.jpg\nmissing.jpg\n")
-    import_flickr8k(source, tmp_path / "data", silent)
-    reasons = problems(tmp_path / "data")
-    assert reasons["boat.jpg"] == "Flickr_8k.trainImages.txt: already in test, kept there alone"
-    assert reasons["missing.jpg"] == "Flickr_8k.trainImages.txt: no such photo in images/"
-    splits = [record.split for record in read_records(tmp_path / "data" / "captions.jsonl")]
-    assert splits == ["train", "val", "test"]
+    brought = bring("flickr8k", source, max_bad=0.5)
+    assert reasons(brought)["boat.jpg"] == "already in test, kept there alone"
+    assert reasons(brought)["missing.jpg"] == "no caption in Flickr8k.token.txt"
+    assert brought.splits == {"dog.jpg": "train", "cat.jpg": "val", "boat.jpg": "test"}
 
 
-def test_the_kind_is_known_by_name(source, tmp_path):
-    assert "flickr8k" in KINDS
-    assert import_dataset("flickr8k", source, tmp_path / "data", silent).images == 3
-    with pytest.raises(DatasetImportError, match="unknown kind of data set 'coco', expected one"):
-        import_dataset("coco", source, tmp_path / "data", silent)
+def test_the_table_of_flickr8k_has_commas_quoted_and_not(source, bring):
+    for path in source.glob("*.txt"):
+        path.unlink()
+    (source / "captions.txt").write_text(
+        "image,caption\n"
+        "dog.jpg,A child in a pink dress .\n"
+        'cat.jpg,"A black dog , and a cat ."\n'
+        'boat.jpg,"""Stop"" says the sign ."\n'
+        "alone.jpg,one, two , three\n"
+        "alone.jpg\n"
+    )
+    brought = bring("flickr8k", source, max_bad=0.3)
+    assert [said for record in brought.records for said in record.captions] == [
+        "A child in a pink dress .",
+        "A black dog , and a cat .",
+        '"Stop" says the sign .',
+        "one, two , three",
+    ]
+    assert reasons(brought) == {"alone.jpg": "1 cells, expected 2: 'alone.jpg'"}
+
+
+def test_the_line_without_its_second_bar_is_mended_and_reported(flickr30k, bring):
+    (flickr30k / "results.csv").write_text(BARS)
+    brought = bring("flickr30k", flickr30k)
+    assert brought.captions["images/boat.jpg"] == ("A dog runs across the grass .",)
+    assert brought.captions["images/cat.jpg"][0].startswith("Several men in hard hats | are")
+    assert len(brought.captions["images/dog.jpg"]) == 2
+    assert [(image, kind) for image, kind, _ in brought.faults] == [("boat.jpg", "note")]
+
+
+def test_tokens_of_flickr30k_with_splits_of_the_entities(flickr30k, bring):
+    lines = [f"{name}.jpg#{n}\tA {name} ." for name in ("dog", "cat", "boat") for n in range(5)]
+    (flickr30k / "results_20130124.token").write_text("\n".join(lines))
+    for split, name in {"train": "dog", "val": "cat", "test": "boat"}.items():
+        (flickr30k / f"{split}.txt").write_text(f"{name}\n")
+    brought = bring("flickr30k", flickr30k)
+    assert brought.splits == {"dog.jpg": "train", "cat.jpg": "val", "boat.jpg": "test"}
+    assert brought.report.captions == 15
+
+
+def test_a_line_that_is_no_row_of_the_table_is_reported(flickr30k, bring):
+    (flickr30k / "results.csv").write_text(BARS + "nothing here\ndog.jpg| what\n")
+    brought = bring("flickr30k", flickr30k, max_bad=0.5)
+    assert [reason for _, kind, reason in brought.faults if kind == "bad"] == [
+        "expected IMAGE| NUMBER| caption, came 'nothing here'",
+        "expected IMAGE| NUMBER| caption, came 'dog.jpg| what'",
+    ]

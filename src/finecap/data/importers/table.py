@@ -1,0 +1,251 @@
+"""Tables with an image and captions in each row: CSV, TSV, JSON lines, Parquet.
+
+A row is an image with one caption or several, or one of several rows of the same image. Paths are
+relative to the table's folder or to `images`; Parquet may hold the images themselves. Columns are
+told by their usual names, or named (`columns`). Rows are read as they come, never all at once. What
+stays out: tables with a quirk of their own, which are kinds (`flickr`, `finecapeval`).
+"""
+
+import csv
+import json
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from finecap.config import ImportConfig
+from finecap.data.importers import columns
+from finecap.data.importers.coco import split_of
+from finecap.data.importers.columns import RowError
+from finecap.data.importers.entry import (
+    DatasetImportError,
+    Entry,
+    Fault,
+    Source,
+    split_named,
+    text_lines,
+    tidy,
+)
+from finecap.data.importers.photos import Photos
+
+Row = tuple[int, Mapping[str, object] | str]
+"""A row's number and its cells by column, or why it cannot be read."""
+
+_BATCH = 64  # rows of Parquet or Arrow: with images in them each may be megabytes
+
+
+def open_csv(source: Path, config: ImportConfig) -> Source:
+    """Tables of text, separated by comma, tab, semicolon or bar. Raises: see `open_tables`."""
+    return _open(source, config, (".csv", ".tsv"), _csv_header, _csv_rows)
+
+
+def open_jsonl(source: Path, config: ImportConfig) -> Source:
+    """JSON lines, each an object; a `captions.jsonl` of ours is one. Raises: see `open_tables`."""
+    return _open(source, config, (".jsonl", ".ndjson"), _jsonl_header, _jsonl_rows)
+
+
+def open_parquet(source: Path, config: ImportConfig) -> Source:
+    """Parquet, in one file or in shards. Raises: see `open_tables`."""
+    return _open(source, config, (".parquet",), _parquet_header, _parquet_rows)
+
+
+def open_tables(
+    files: Sequence[tuple[Path, str | None]],
+    photos: Photos,
+    config: ImportConfig,
+    header: Callable[[Path], list[str]],
+    rows: Callable[[Path, Sequence[str]], Iterator[Row]],
+) -> Source:
+    """Tables of one form.
+
+    Args:
+        files: each with the split that its place or name says.
+        photos: where paths lead.
+        config: names columns.
+        header: columns of a file.
+        rows: of a file, the columns that are asked for.
+
+    Raises:
+        DatasetImportError: a column cannot be told, or is not there.
+    """
+    chosen = {path: columns.chosen(header(path), config.columns, path.name) for path, _ in files}
+
+    def entries() -> Iterator[Entry | Fault]:
+        for path, split in files:
+            wanted = [column for names in chosen[path].values() for column in names]
+            for _, group in groupby(
+                _read(path, split, chosen[path], rows(path, wanted)), key=_same_image
+            ):
+                yield _joined(list(group), photos, path.parent.name)
+
+    said = tuple(dict.fromkeys(columns.said(of) for of in chosen.values()))
+    return Source([path for path, _ in files], photos.digest, entries, said=said)
+
+
+def _open(
+    source: Path,
+    config: ImportConfig,
+    suffixes: Sequence[str],
+    header: Callable[[Path], list[str]],
+    rows: Callable[[Path, Sequence[str]], Iterator[Row]],
+) -> Source:
+    files = [source] if source.is_file() else _found(source, suffixes)
+    root = source if source.is_dir() else source.parent
+    photos = Photos(Path(config.images) if config.images else root)
+    return open_tables(with_splits(files), photos, config, header, rows)
+
+
+def _found(source: Path, suffixes: Sequence[str]) -> list[Path]:
+    found = sorted(path for suffix in suffixes for path in source.rglob(f"*{suffix}"))
+    if not found:
+        raise FileNotFoundError(f"{source} has no {' or '.join(suffixes)}, expected a table there")
+    return found
+
+
+def with_splits(files: Sequence[Path]) -> list[tuple[Path, str | None]]:
+    """Files with the split that folder or name say, where there are several and all say one."""
+    splits = [split_named(path.parent.name) or split_of(path) for path in files]
+    if len(files) > 1 and all(splits):
+        return list(zip(files, splits, strict=True))
+    return [(path, None) for path in files]
+
+
+def _read(
+    path: Path, split: str | None, chosen: Mapping[str, Sequence[str]], rows: Iterable[Row]
+) -> Iterator[Entry | Fault]:
+    """A row each, its image not yet looked for."""
+    for line, row in rows:
+        if isinstance(row, str):
+            yield Fault("", path.name, line, row)
+            continue
+        cells = {field: [row.get(column) for column in of] for field, of in chosen.items()}
+        name = ""
+        try:
+            name, content = columns.image_in(cells["image"][0])
+            captions = columns.captions_in(cells["caption"])
+            own = columns.split_in(cells["split"][0]) if "split" in cells else None
+        except RowError as error:
+            yield Fault(name, path.name, line, str(error))
+            continue
+        alt_text = cells.get("alt_text", [None])[0]
+        if content is not None:
+            folder = f"{path.parent.name}/" if split_named(path.parent.name) else ""
+            name = folder + (Path(name).name or f"{path.stem}-{line}")
+        yield Entry(
+            name,
+            content if content is not None else Path(name),
+            captions,
+            own or split,
+            tidy(alt_text) or None if isinstance(alt_text, str) else None,
+            path.name,
+            line,
+        )
+
+
+def _same_image(row: Entry | Fault) -> object:
+    """Equal for rows of one image: of the same path, or of the same bytes."""
+    return row.image if isinstance(row, Entry) else (row.file, row.line)
+
+
+def _joined(rows: Sequence[Entry | Fault], photos: Photos, folder: str) -> Entry | Fault:
+    """Rows of one image as one entry, its photo found, in the table's `folder` before others."""
+    first = rows[0]
+    if isinstance(first, Fault):
+        return first
+    same = [row for row in rows if isinstance(row, Entry)]
+    captions = [caption for row in same for caption in row.captions]
+    if len(splits := {row.split for row in same}) > 1:
+        said = ", ".join(sorted(map(str, splits)))
+        return Fault(first.name, first.file, first.line, f"its rows name several splits: {said}")
+    found: Entry | Fault = first
+    if isinstance(first.image, Path):
+        found = photos.entry(
+            first.name, (), first.split, file=first.file, line=first.line, folder=folder
+        )
+    if isinstance(found, Fault):
+        return found
+    return Entry(
+        photos.name_of(found),
+        found.image,
+        tuple(captions),
+        found.split,
+        first.alt_text,
+        found.file,
+        found.line,
+    )
+
+
+def _csv_header(path: Path) -> list[str]:
+    with _opened(path) as rows:
+        return [cell.strip() for cell in next(rows, [])]
+
+
+def _csv_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+    del wanted
+    with _opened(path) as rows:
+        header = [cell.strip() for cell in next(rows, [])]
+        for cells in rows:
+            if not any(cells):
+                continue
+            if len(cells) != len(header):
+                reason = f"{len(cells)} cells, expected {len(header)}; quote a cell with separators"
+                yield rows.line_num, reason
+                continue
+            yield rows.line_num, dict(zip(header, cells, strict=True))
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[Any]:
+    """A CSV file opened with the separator that its first line has most of.
+
+    Raises:
+        DatasetImportError: it is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            yield csv.reader(file, delimiter=max(",\t;|", key=first.count))
+    except UnicodeDecodeError as error:
+        raise DatasetImportError(f"{path} is not UTF-8 ({error.reason}); convert it") from error
+
+
+def _jsonl_header(path: Path) -> list[str]:
+    """Columns of the first row that can be read."""
+    first = next((row for _, row in _jsonl_rows(path, ()) if not isinstance(row, str)), None)
+    if first is None:
+        raise DatasetImportError(f"{path} has no line that is a JSON object")
+    return list(first)
+
+
+def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+    del wanted
+    for line, text in text_lines(path):
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError as error:
+            yield line, f"broken JSON at column {error.colno}: {error.msg}"
+            continue
+        yield line, row if isinstance(row, dict) else f"expected a JSON object, came {text[:60]!r}"
+
+
+def _parquet_header(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.read_schema(path).names)
+    except pa.ArrowInvalid as error:
+        raise DatasetImportError(f"{path}: {error}") from error
+
+
+def _parquet_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    line = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_BATCH, columns=list(wanted)):
+            for row in batch.to_pylist():
+                line += 1
+                yield line, row

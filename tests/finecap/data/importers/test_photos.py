@@ -1,0 +1,50 @@
+"""Photos are found by the names annotations have, and never taken for another."""
+
+import pytest
+
+from finecap.data.importers import DatasetImportError
+from finecap.data.importers.photos import Photos
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("train/1.jpg", "val/1.jpg", "val/2.JPG", ".hidden/3.jpg", "val/notes.txt"):
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).write_bytes(b"x")
+    return tmp_path / "root"
+
+
+def found(folder, name, hint=""):
+    path = Photos(folder).find(name, hint)
+    return None if path is None else path.relative_to(folder).as_posix()
+
+
+def test_names_are_found_wherever_the_photo_lies(folder):
+    assert list(Photos(folder)) == ["train/1.jpg", "val/1.jpg", "val/2.JPG"]
+    assert found(folder, "2.JPG") == "val/2.JPG"
+    assert found(folder, "2") == "val/2.JPG"
+    assert found(folder, "root/val/2.JPG") == "val/2.JPG"
+    assert found(folder, "1.jpg", "val") == "val/1.jpg"
+    assert found(folder, "train\\1.jpg") == "train/1.jpg"
+
+
+@pytest.mark.parametrize("name", ["3.jpg", "2.jpg", "test/2.JPG", "/2.JPG", "notes.txt"])
+def test_another_photo_does_not_stand_in(folder, name):
+    assert found(folder, name) is None
+
+
+def test_several_photos_of_a_name_ask_which(folder):
+    with pytest.raises(DatasetImportError, match=r"2 photos are called 1\.jpg: train/1\.jpg, val"):
+        Photos(folder).find("1.jpg")
+
+
+def test_digest_sees_a_photo_of_another_size(folder):
+    before = Photos(folder).digest
+    assert Photos(folder).digest == before
+    (folder / "val/1.jpg").write_bytes(b"longer")
+    assert Photos(folder).digest != before
+
+
+def test_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none does not exist, expected the photos there"):
+        Photos(tmp_path / "none")
