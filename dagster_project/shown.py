@@ -43,7 +43,7 @@ def validation(folder: Path) -> dict[str, str]:
     return {
         "expectations": metadata.table(
             [
-                {k: e[k] for k in ("name", "success", "evaluated", "unexpected")}
+                {k: e[k] for k in ("name", "success", "severity", "evaluated", "unexpected")}
                 for e in expectations
             ]
         ),

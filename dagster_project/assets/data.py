@@ -20,6 +20,8 @@ from finecap.log import Log
 GROUP = "data"
 REJECTED = "rejected_data"
 """Folder of reports, with the rows that fail and their pictures, of the last data refused."""
+ACCEPTED = "accepted_data.json"
+"""File of reports: how the data accepted last is spread, which the next is compared with."""
 
 
 def dataset(profile: Profile) -> dg.AssetsDefinition:
@@ -62,12 +64,18 @@ def validated_dataset(profile: Profile) -> dg.AssetsDefinition:
         from finecap.data.expectations import validate
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
+            accepted = stages.home.reports / ACCEPTED
+            before = accepted if accepted.is_file() else None
+            chosen = settings(config, ValidationConfig)
             with _kept_on_failure(folder, stages.home.reports / REJECTED):
-                verdict = validate(dataset.path, settings(config, ValidationConfig), folder, log)
+                verdict = validate(dataset.path, chosen, folder, log, before)
+            accepted.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(verdict.features, accepted)
             return {
                 "records": verdict.n_records,
                 "quarantined": verdict.n_quarantined,
                 "success": float(verdict.success),
+                "warnings": sum(v.is_warning and not v.success for v in verdict.expectations),
             }
 
         return stages.run(context, config, [dataset], work, details=shown.validation)

@@ -58,6 +58,35 @@ class ValidationConfig(Stage):
     max_caption_words: int = Field(default=60, ge=1)
     min_side: int = Field(default=32, ge=1, description="pixels")
     max_side: int = Field(default=8192, ge=1, description="pixels")
+    pixels: bool = Field(default=True, description="read the images too, not only their records")
+    max_aspect: float = Field(default=8.0, ge=1, description="longer side by shorter side")
+    min_spread: float = Field(
+        default=1.0,
+        ge=0,
+        description="standard deviation of the colour that varies most, in levels of 255",
+    )
+    near_bits: int = Field(
+        default=6, ge=0, le=7, description="of 64 that near-duplicates may differ in"
+    )
+    # Copies recompressed or resized differ by 2 or less; the nearest of 23,500 drawn scenes by more
+    # than 3.
+    near_difference: float = Field(
+        default=3.0, ge=0, description="of near-duplicates' colours, in levels of 255"
+    )
+    near_duplicates: bool = Field(
+        default=True, description="look for near-duplicate images across splits"
+    )
+    max_foreign_share: float = Field(
+        default=0.5, ge=0, le=1, description="of a record's letters that are not Latin"
+    )
+    min_english_share: float = Field(
+        default=0.3, ge=0, le=1, description="of records with a common English word; warns below"
+    )
+    max_psi: float = Field(
+        default=0.2,
+        gt=0,
+        description="population stability index against the data accepted last; warns above",
+    )
     max_quarantined_share: float = Field(
         default=0.01, ge=0, le=1, description="above it the run stops"
     )

@@ -10,13 +10,14 @@ Why quarantine: at 8,000 photos one truncated file must not cost a night; above
 import csv
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from finecap.config import ValidationConfig
+from finecap.data import drift
 from finecap.data.records import SPLITS, Record, scan_records, write_records
 from finecap.data.records_table import records_table
 from finecap.data.suite import checks
@@ -55,19 +56,27 @@ class Validation:
     splits: Path
     results: Path
     report: Path
+    features: Path  # how its features are spread, for `accepted` of the next
 
 
-def validate(folder: Path, config: ValidationConfig, destination: Path, log: Log) -> Validation:
+def validate(
+    folder: Path,
+    config: ValidationConfig,
+    destination: Path,
+    log: Log,
+    accepted: Path | None = None,
+) -> Validation:
     """The verdict on `folder`; its good rows are in `destination/records.jsonl`.
 
     Also written, before any failure is raised: `quarantine.csv` (image, line, reason),
-    `splits.parquet` (image, split, part, md5), `results.json` and `report.html`.
+    `splits.parquet` (image, split, part, md5), `features.json`, `results.json`, `report.html`.
 
     Args:
         folder: holds `captions.jsonl` and the images it names.
         config: the bounds.
         destination: folder to write into.
         log: receives progress.
+        accepted: `features.json` of the data accepted last; what has moved since is warned of.
 
     Raises:
         FileNotFoundError: there is no `captions.jsonl`.
@@ -77,13 +86,18 @@ def validate(folder: Path, config: ValidationConfig, destination: Path, log: Log
     rows, problems = scan_records(folder / "captions.jsonl")
     if not rows and not problems:
         raise ValidationFailed(f"{folder / 'captions.jsonl'} has no records")
-    log(f"checking {len(rows)} records and their images")
-    table = records_table(folder, rows, problems)
+    log(f"checking {len(rows)} records{' and their images' if config.pixels else ''}")
+    table = records_table(folder, rows, problems, config)
     verdicts = run_suite(table, checks(config))
+    if accepted is not None:
+        verdicts += _drifts(drift.moved(table, accepted), len(table), config.max_psi)
     quarantined = _quarantined(table, verdicts)
     failure = _failure(table, verdicts, quarantined, config.max_quarantined_share)
     validation = _validation(table, verdicts, quarantined, destination, success=failure is None)
     _write(validation, table, [record for _, record in rows], quarantined)
+    for verdict in verdicts:
+        if verdict.is_warning and not verdict.success:
+            log(f"warning: expected {verdict.title}, found {'; '.join(verdict.examples)}")
     write_page(folder, table, validation, quarantined, failure)
     log(
         f"{validation.n_records} good records, {validation.n_quarantined} quarantined",
@@ -96,6 +110,23 @@ def validate(folder: Path, config: ValidationConfig, destination: Path, log: Log
             f"with their pictures: {validation.report}"
         )
     return validation
+
+
+def _drifts(moved: Mapping[str, float], rows: int, most: float) -> list[Verdict]:
+    """A warning for each feature that moved too far."""
+    return [
+        Verdict(
+            name=f"drift_{feature}",
+            title=f"{feature} is spread as in the data accepted last (PSI {most:g} at most)",
+            success=index <= most,
+            evaluated=rows,
+            unexpected=int(index > most),
+            examples=[f"PSI {index:.2f}"] if index > most else [],
+            by_line={},
+            is_warning=True,
+        )
+        for feature, index in moved.items()
+    ]
 
 
 def _quarantined(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> list[Quarantined]:
@@ -129,7 +160,7 @@ def _failure(
             f"may; fix or remove them): {first}{more}"
         )
     for verdict in verdicts:
-        if not verdict.success and not verdict.by_line:
+        if not verdict.success and not verdict.by_line and not verdict.is_warning:
             return f'expected "{verdict.title}", found {"; ".join(verdict.examples)}'
     left = set(_good(table, quarantined)["split"])
     if empty := [split for split in SPLITS if split not in left]:
@@ -164,6 +195,7 @@ def _validation(
         splits=destination / "splits.parquet",
         results=destination / "results.json",
         report=destination / "report.html",
+        features=destination / "features.json",
     )
 
 
@@ -184,6 +216,7 @@ def _write(
         rows.writerows([q.image, q.line, q.reason] for q in quarantined)
     columns = ["image", "split", "part", "md5"]
     good[columns].astype("str").to_parquet(validation.splits, index=False)
+    drift.write(validation.features, drift.distributions(good))
     content = {
         "success": validation.success,
         "n_records": validation.n_records,
@@ -201,6 +234,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "name": verdict.name,
         "title": verdict.title,
         "success": verdict.success,
+        "severity": "warning" if verdict.is_warning else "error",
         "evaluated": verdict.evaluated,
         "unexpected": verdict.unexpected,
         "examples": verdict.examples,

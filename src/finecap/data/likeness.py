@@ -30,7 +30,7 @@ def likeness(image: Image.Image) -> bytes:
     pixels = np.asarray(grey, dtype=np.float32)
     low = _COSINES @ pixels @ _COSINES.T  # (32, 32) -> (8, 8)
     bits = np.packbits(low > np.median(low)).tobytes()
-    colours = image.resize((_COLOURS, _COLOURS), Image.Resampling.BOX, reducing_gap=2.0)
+    colours = image.resize((_COLOURS, _COLOURS), Image.Resampling.BOX)
     return bits + colours.tobytes()
 
 

@@ -3,7 +3,7 @@
 Reading is by hand and strict about every field, because this file is the only door through which
 text enters the pipeline: whatever passes is a well-formed `Record`. What is not here: looking at
 pixels, and judging captions by length or charset (`expectations`). Stays light: orchestration and
-every stage import it, so it needs the standard library alone.
+every stage import it, so it needs the standard library and pydantic's parser alone.
 """
 
 import gc
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
+
+from pydantic_core import from_json
 
 SPLITS = ("train", "val", "test")
 """In the order in which tables show them; a copy in an earlier split yields to a later one."""
@@ -190,16 +192,25 @@ def _line(record: Record) -> str:
 def _parse(raw: bytes) -> Mapping[str, object]:
     """The line as a JSON object."""
     try:
-        row = json.loads(raw.decode())
+        # Three times as fast as `json`, and stricter: what it refuses is looked at again.
+        row: object = from_json(raw)
+    except ValueError:
+        row = _parse_slowly(raw)
+    if not isinstance(row, dict):
+        raise RecordError(f"expected a JSON object, came {_shown(row)}")
+    return cast("dict[str, object]", row)
+
+
+def _parse_slowly(raw: bytes) -> object:
+    """The line's JSON, or what exactly is wrong with it."""
+    try:
+        return json.loads(raw.decode())
     except UnicodeDecodeError as error:
         raise RecordError(f"byte {error.start + 1} is not UTF-8") from error
     except json.JSONDecodeError as error:
         raise RecordError(f"broken JSON at column {error.colno}: {error.msg}") from error
     except RecursionError as error:
         raise RecordError("broken JSON: nested too deeply") from error
-    if not isinstance(row, dict):
-        raise RecordError(f"expected a JSON object, came {_shown(row)}")
-    return cast("dict[str, object]", row)
 
 
 def record_of(row: Mapping[str, object]) -> Record:

@@ -26,11 +26,13 @@ class Check:
     kind: str  # the class of Great Expectations
     reason: Callable[[Any], str] | None  # None: about the table, no row can be blamed
     arguments: Mapping[str, object]
+    is_warning: bool = False  # is said, and stops nothing
 
 
 def checks(config: ValidationConfig) -> list[Check]:
     """The suite, in the order the report shows it."""
-    return [*_structure(), *_captions(config), *_images(config)]
+    pixels = [*_images(config), *_looks(config)] if config.pixels else []
+    return [*_structure(), *_captions(config), *_language(config), *_leaks(), *pixels]
 
 
 def _check(
@@ -82,6 +84,13 @@ def _structure() -> list[Check]:
             column="split",
             value_set=list(SPLITS),
         ),
+        _check(
+            "image_unique",
+            "Each image has one line",
+            "ExpectColumnValuesToBeUnique",
+            lambda image: f"image {image} has several lines",
+            column="image",
+        ),
     ]
 
 
@@ -124,17 +133,105 @@ def _captions(config: ValidationConfig) -> list[Check]:
     ]
 
 
+def _language(config: ValidationConfig) -> list[Check]:
+    """English, as far as letters and common words tell: everything after reads English."""
+    share, english = config.max_foreign_share, config.min_english_share
+    return [
+        _check(
+            "caption_script",
+            f"At most {share:.0%} of a record's letters are not Latin",
+            "ExpectColumnValuesToBeBetween",
+            lambda found: f"{found:.0%} of the letters are not Latin, expected {share:.0%} or less",
+            column="foreign_share",
+            max_value=share,
+        ),
+        Check(
+            "captions_english",
+            f"{english:.0%} or more of the records have a common English word",
+            "ExpectColumnMeanToBeBetween",
+            None,
+            {"column": "is_english", "min_value": english},
+            is_warning=True,
+        ),
+    ]
+
+
+def _leaks() -> list[Check]:
+    """What a caption must not repeat from its file, its web page or a person's card."""
+
+    def without(name: str, title: str, reason: str, column: str) -> Check:
+        return _check(
+            name,
+            title,
+            "ExpectColumnValuesToBeNull",
+            lambda found: f"{reason}: {found!a:.80}",
+            column=column,
+        )
+
+    return [
+        without("caption_html", "No markup in text", "text has markup", "has_markup"),
+        without("caption_url", "No addresses in text", "text has an address", "has_address"),
+        without(
+            "caption_personal",
+            "No mail addresses, telephone or card numbers in text",
+            "text has what may be a person's details",
+            "has_personal",
+        ),
+        _check(
+            "caption_file_name",
+            "No caption with its own file's name",
+            "ExpectColumnValuesToBeNull",
+            lambda name: f"text repeats the file's name {name}",
+            column="leaked_name",
+        ),
+    ]
+
+
+def _looks(config: ValidationConfig) -> list[Check]:
+    """What pixels show."""
+    aspect, spread = config.max_aspect, config.min_spread
+    near = _check(
+        "splits_look_different",
+        "No near-duplicate images in two splits",
+        "ExpectColumnValuesToBeNull",
+        lambda other: f"looks the same as {other}, which keeps it",
+        column="near_copy_of",
+    )
+    return [
+        _check(
+            "image_exif",
+            "The image's EXIF block is whole, if it has one",
+            "ExpectColumnValuesToBeNull",
+            lambda error: f"the EXIF block is corrupt: {error}",
+            column="exif_error",
+        ),
+        _check(
+            "image_not_blank",
+            f"Colours vary by {spread:g} levels or more",
+            "ExpectColumnValuesToBeBetween",
+            lambda found: (
+                f"the image is blank: colours vary by {found:.2g} of 255 levels, "
+                f"expected {spread:g} or more"
+            ),
+            column="spread",
+            min_value=spread,
+        ),
+        _check(
+            "image_aspect",
+            f"The longer side is at most {aspect:g} times the shorter",
+            "ExpectColumnValuesToBeBetween",
+            lambda found: f"one side is {found:.3g} times the other, expected {aspect:g} at most",
+            column="aspect",
+            max_value=aspect,
+        ),
+        *([near] if config.near_duplicates else []),
+    ]
+
+
 def _images(config: ValidationConfig) -> list[Check]:
     """Files, sizes, copies."""
     low, high = config.min_side, config.max_side
     return [
-        _check(
-            "image_unique",
-            "Each image has one line",
-            "ExpectColumnValuesToBeUnique",
-            lambda image: f"image {image} has several lines",
-            column="image",
-        ),
         _check(
             "image_exists",
             "The image exists",

@@ -27,6 +27,7 @@ _SAMPLES = 6  # good rows of each split
 _SIDE = 120  # pixels of a picture on the page
 
 _PASS, _FAIL = '<span class="good">pass</span>', '<span class="bad">FAIL</span>'
+_WARN = '<span class="bad">warns</span>'
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5d6b7c; --page: #f6f7f9;
@@ -96,7 +97,7 @@ def _headline(folder: Path, validation: "Validation", failure: str | None) -> st
 def _expectations(verdicts: Iterable[Verdict]) -> str:
     rows = [
         (
-            _PASS if v.success else _FAIL,
+            _PASS if v.success else _WARN if v.is_warning else _FAIL,
             escape(v.title),
             f"<code>{escape(v.name)}</code>",
             f"{v.evaluated:,}",

@@ -30,6 +30,7 @@ class Verdict:
     unexpected: int
     examples: list[str]
     by_line: dict[int, str] = field(repr=False)  # the reason, by line of captions.jsonl
+    is_warning: bool = False  # is said, and stops nothing
 
 
 def run_suite(table: pd.DataFrame, suite: Sequence[Check]) -> list[Verdict]:
@@ -82,7 +83,9 @@ def _verdict(check: Check, result: Any, rows: int) -> Verdict:
     if check.reason is None:
         seen = {key: value for key, value in found.items() if value is not None}
         examples = [] if success else [str(seen)[:200]]
-        return Verdict(check.name, check.title, success, rows, len(examples), examples, {})
+        return Verdict(
+            check.name, check.title, success, rows, len(examples), examples, {}, check.is_warning
+        )
     column = check.arguments["column"]
     failing: list[dict[Any, Any]] = found["unexpected_index_list"] or []
     by_line = {int(row["line"]): check.reason(row[column]) for row in failing}

@@ -129,9 +129,66 @@ def spoil_copy(data):
     return "images/01.png", 2, "same photo as images/11.png in test, which keeps it"
 
 
+def spoil_html(data):
+    data.rows[1]["captions"] = ["a boat<br>on the sea"]
+    return "images/01.png", 2, "text has markup: "
+
+
+def spoil_url(data):
+    data.rows[1]["captions"] = ["a boat", "more at www.boats.example"]
+    return "images/01.png", 2, "text has an address"
+
+
+def spoil_personal(data):
+    data.rows[1]["captions"] = ["a boat, call 555-123-4567"]
+    return "images/01.png", 2, "may be a person's details"
+
+
+def spoil_name(data):
+    data.rows[1]["captions"] = ["a boat, 01.png"]
+    return "images/01.png", 2, "text repeats the file's name 01.png"
+
+
+def spoil_script(data):
+    data.rows[1]["captions"] = ["лодка на море"]
+    return "images/01.png", 2, "100% of the letters are not Latin, expected 50% or less"
+
+
+def spoil_blank(data):
+    Image.new("RGB", (40, 40), (90, 90, 90)).save(data.image(1))
+    return "images/01.png", 2, "the image is blank: colours vary by 0 of 255"
+
+
+def spoil_aspect(data):
+    data.image(1).write_bytes(data.image(2).read_bytes())
+    Image.open(data.image(2)).resize((400, 40)).save(data.image(1))
+    return "images/01.png", 2, "one side is 10 times the other, expected 8 at most"
+
+
+def spoil_exif(data):
+    Image.open(data.image(1)).save(data.image(1), exif=b"Exif\0\0nonsense")
+    return "images/01.png", 2, "the EXIF block is corrupt: no TIFF header"
+
+
+def spoil_near_copy(data):
+    pixels = np.array(Image.open(data.image(11)))
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(data.image(1))
+    return "images/01.png", 2, "looks the same as images/11.png in test, which keeps it"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
+        spoil_html,
+        spoil_url,
+        spoil_personal,
+        spoil_name,
+        spoil_script,
+        spoil_blank,
+        spoil_aspect,
+        spoil_exif,
+        spoil_near_copy,
         spoil_line,
         spoil_duplicate,
         spoil_caption,
@@ -243,3 +300,57 @@ def test_a_folder_of_broken_lines_alone_stops_the_run(data):
     (data.folder / "captions.jsonl").write_text("{\n{\n")
     with pytest.raises(ValidationFailed, match=r"2 of 2 rows fail .*line 1: broken JSON"):
         check(data)
+
+
+def test_near_duplicates_are_not_looked_for_when_not_asked(data):
+    spoil_near_copy(data)
+    data.write()
+    assert check(data, ValidationConfig(near_duplicates=False)).n_quarantined == 0
+
+
+def test_without_pixels_no_image_is_opened(data):
+    for number in range(12):
+        data.image(number).unlink()
+    data.rows[1]["captions"] = ["boat " * 61]
+    data.write()
+    validation = check(data, ValidationConfig(pixels=False, max_quarantined_share=0.5))
+    assert quarantine(validation) == [
+        ("images/01.png", 2, "a caption has 61 words, expected at most 60")
+    ]
+    assert "image_decodes" not in {verdict.name for verdict in validation.expectations}
+
+
+def test_captions_of_another_language_are_warned_of(data):
+    for row in data.rows:
+        row["captions"] = ["ein Boot", "das Meer"]
+    data.write()
+    said = []
+    verdict = data.folder.parent / "verdict"
+    verdict.mkdir()
+    config = ValidationConfig()
+    validation = validate(data.folder, config, verdict, lambda message, **_: said.append(message))
+    assert validation.success
+    assert any("expected 30% or more of the records have a common English" in line for line in said)
+    assert "warns" in validation.report.read_text()
+
+
+def test_what_has_moved_since_the_last_accepted_data_is_warned_of(data):
+    data.write()
+    first = check(data)
+    verdicts = {verdict.name: verdict for verdict in again(data, first).expectations}
+    assert verdicts["drift_longest_words"].success
+    for row in data.rows:
+        row["captions"] = ["a boat on the sea " * 5]
+    data.write()
+    moved = again(data, first)
+    assert moved.success
+    [words] = [v for v in moved.expectations if v.name == "drift_longest_words"]
+    assert (words.success, words.is_warning) == (False, True)
+    rows = {row["name"]: row for row in json.loads(moved.results.read_text())["expectations"]}
+    assert rows["drift_longest_words"]["severity"] == "warning"
+
+
+def again(data, accepted):
+    destination = data.folder.parent / "again"
+    destination.mkdir(exist_ok=True)
+    return validate(data.folder, LENIENT, destination, silent, accepted.features)

@@ -2,13 +2,15 @@
 
 import shutil
 
+from finecap.config import ValidationConfig
 from finecap.data.records import scan_records
 from finecap.data.records_table import COLUMNS, records_table
 
 
 def table_of(data, *more_lines):
     data.write(*more_lines)
-    return records_table(data.folder, *scan_records(data.folder / "captions.jsonl"))
+    rows, problems = scan_records(data.folder / "captions.jsonl")
+    return records_table(data.folder, rows, problems, ValidationConfig())
 
 
 def test_each_line_has_a_row_in_order(data):

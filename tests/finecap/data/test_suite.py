@@ -26,6 +26,8 @@ def test_columns_exist():
         ("max_caption_words", "caption_length", "max_value"),
         ("min_side", "image_not_small", "min_value"),
         ("max_side", "image_not_large", "max_value"),
+        ("min_spread", "image_not_blank", "min_value"),
+        ("max_aspect", "image_aspect", "max_value"),
     ],
 )
 def test_each_bound_of_the_config_is_asked_for(field, name, argument):

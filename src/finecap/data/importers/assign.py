@@ -19,7 +19,7 @@ from finecap.data.importers.entry import DatasetImportError
 from finecap.data.likeness import groups, near_duplicates
 from finecap.data.records import SPLITS
 
-MAX_BITS, MAX_DIFFERENCE = 6, 6.0
+MAX_BITS, MAX_DIFFERENCE = 6, 3.0
 """Pictures this close are one to `likeness`, here and where data is validated by default."""
 
 

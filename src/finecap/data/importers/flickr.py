@@ -92,7 +92,7 @@ def _open(kind: str, source: Path, config: ImportConfig) -> Source:
         read = _of_splits if splits else _without_splits
         yield from read(path, captioned, photos, splits)
 
-    return Source([path, *splits.values()], photos.digest, entries)
+    return Source([path, *splits.values()], photos.digest, entries, len(photos))
 
 
 def _file(source: Path, names: Sequence[str]) -> Path:
