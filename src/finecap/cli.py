@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from finecap.import_command import import_
+from finecap.import_command import export, import_
 from finecap.score_command import score
 
 if TYPE_CHECKING:
@@ -136,6 +136,7 @@ def draw(
 
 
 app.command(name="import")(import_)
+app.command()(export)
 app.command()(score)
 
 

@@ -72,3 +72,14 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_lines(capsys):
         log("images read", step=1, of=2)
         log("[4] said")
     assert "[4] said" in capsys.readouterr().err
+
+
+def test_what_came_in_goes_out_as_coco(finecap, tmp_path, monkeypatch, capsys):
+    finecap(*BOATS, *COLUMNS)
+    (tmp_path / "said.json").write_text('{"1": "a boat"}')
+    words = ["finecap", "export", "data", "--into", "coco", "--captions", "said.json"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        cli.main()
+    files = capsys.readouterr().out.split()
+    assert len([file for file in files if file.startswith("coco/results_")]) == 1

@@ -34,6 +34,7 @@ _OBJECT = frozenset({"name", "colour", "size"})
 _SHOWN = 60  # characters of a wrong value that a message repeats
 _UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # no file system takes them all
 _IMAGE = re.compile(rb'"image"\s*:\s*"([^"\\]+)"')
+_ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one for each line
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -120,7 +121,7 @@ def scan_records(path: Path) -> tuple[list[tuple[int, Record]], list[Problem]]:
             f"{path} does not exist, expected one JSON object per line, one line per image; "
             "draw or import a data set first"
         )
-    with _gc_paused():
+    with gc_paused():
         return _scan(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
 
 
@@ -149,7 +150,7 @@ def _scan(content: bytes) -> tuple[list[tuple[int, Record]], list[Problem]]:
 
 
 @contextmanager
-def _gc_paused() -> Generator[None]:
+def gc_paused() -> Generator[None]:
     """Hold back the cycle collector: it would walk the growing records again and again.
 
     Reading 25,000 records takes 0.4 s instead of 0.8 s; records hold no cycles.
@@ -186,7 +187,7 @@ def _line(record: Record) -> str:
         row["alt_text"] = record.alt_text
     if record.facts is not None:
         row["facts"] = record.facts
-    return json.dumps(row, ensure_ascii=False) + "\n"
+    return _ENCODER.encode(row) + "\n"
 
 
 def _parse(raw: bytes) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from finecap.config import ValidationConfig
 from finecap.data.caption_faults import FAULTS, foreign_share, found, is_english, leaked_name
 from finecap.data.image_facts import ImageFacts, image_facts
 from finecap.data.likeness import SIZE, near_duplicates
-from finecap.data.records import SPLITS, Problem, Record
+from finecap.data.records import SPLITS, Problem, Record, gc_paused
 
 COLUMNS = (
     "line",
@@ -69,7 +69,8 @@ def records_table(
     records = [record for _, record in rows]
     images = [record.image for record in records]
     facts = image_facts(folder, images) if config.pixels else []
-    columns = _texts(records) | _facts(facts, len(records))
+    with gc_paused():
+        columns = _texts(records) | _facts(facts, len(records))
     columns["line"] = [line for line, _ in rows]
     table = pd.DataFrame({name: columns.get(name, None) for name in COLUMNS})
     if problems:
