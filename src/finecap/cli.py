@@ -17,7 +17,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -25,6 +25,8 @@ from finecap.import_command import export, import_
 from finecap.score_command import score
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from finecap.search.index import Hit
 
 PLUGINS = "finecap.commands"
@@ -153,13 +155,31 @@ def list_profiles() -> None:
 def show_profile(
     name: Annotated[str, typer.Argument(help="Built-in name, or path of a .yaml file.")],
 ) -> None:
-    """Print every field of a profile with its value, as YAML."""
-    import yaml
-
-    from finecap.config import load_profile
+    """Print every field of a profile with its value and where that is from, as YAML."""
+    from finecap.config import load_profile, profile_sources
 
     values = load_profile(name).model_dump(mode="json")
-    typer.echo(yaml.safe_dump(values, sort_keys=False), nl=False)
+    typer.echo("\n".join(_with_sources(values, profile_sources(name))))
+
+
+def _with_sources(
+    values: "Mapping[str, Any]",
+    sources: "Mapping[tuple[str, ...], str]",
+    above: tuple[str, ...] = (),
+) -> "Iterator[str]":
+    """Lines of YAML, each field with the profile that sets it as a comment."""
+    import yaml
+
+    for key, value in values.items():
+        path, indent = (*above, key), "  " * len(above)
+        if isinstance(value, dict) and above in {(), ("scst",)}:  # a stage, or a variant of one
+            yield f"{indent}{key}:"
+            yield from _with_sources(cast("dict[str, Any]", value), sources, path)
+            continue
+        found = {source: None for at, source in sources.items() if at[: len(path)] == path}
+        text = yaml.safe_dump(value, default_flow_style=True, width=1 << 20)
+        text = f"{key}: {text.strip().removesuffix('...').strip()}"
+        yield f"{indent}{text}  # {', '.join(found) or 'default'}"
 
 
 def add_plugins(to: typer.Typer) -> None:

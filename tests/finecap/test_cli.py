@@ -180,6 +180,10 @@ def test_profiles_are_listed_and_shown_whole(finecap):
     assert {"scenes", "smoke"} <= set(names)
     shown = yaml.safe_load(finecap("profile", "show", "smoke")[1])
     assert shown == load_profile("smoke").model_dump(mode="json")
+    lines = finecap("profile", "show", "smoke")[1].splitlines()
+    assert "  epochs: 6  # smoke" in lines
+    assert "  max_tokens: 24  # scenes" in lines
+    assert "  min_captions: 1  # default" in lines
 
 
 def test_home_is_taken_from_the_environment(monkeypatch, tmp_path):

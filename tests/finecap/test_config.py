@@ -19,6 +19,7 @@ from finecap.config import (
     load_profile,
     merged,
     profile_names,
+    profile_sources,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -245,3 +246,26 @@ def test_every_field_of_a_stage_is_read_by_some_code() -> None:
     ]
     assert len(stages) > len(Profile.model_fields) / 2
     assert not unread
+
+
+def test_each_value_says_which_file_sets_it(own: Path) -> None:
+    own.write_text(
+        "extends: flickr8k\nname: own\nmle: {epochs: 2}\nscst_common: {lr: 1.0e-6}\n"
+        "scst: {cider: {steps: 3}}\n"
+    )
+    sources = profile_sources(str(own))
+    assert sources["mle", "epochs"] == str(own)
+    assert sources["mle", "width"] == "flickr8k"
+    assert ("index", "min_recall") not in sources
+    assert sources["scst", "cider", "lr"] == str(own)
+    assert sources["scst", "cider", "steps"] == str(own)
+    assert sources["scst", "clip_s", "steps"] == "flickr8k"
+    assert sources["scst", "clip_s", "weights", "clip_s"] == "scenes"
+    assert ("features", "part") in sources
+    assert ("mle", "seed") not in sources
+
+
+def test_a_profile_that_extends_itself_is_refused(own: Path) -> None:
+    own.write_text(f"extends: {own}\nname: own\n")
+    with pytest.raises(ProfileError, match="extends itself: "):
+        load_profile(str(own))

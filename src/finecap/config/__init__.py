@@ -23,6 +23,7 @@ from finecap.config.profile import (
     load_profile,
     merged,
     profile_names,
+    profile_sources,
 )
 from finecap.config.stage import Stage
 from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig
@@ -52,4 +53,5 @@ __all__ = [
     "load_profile",
     "merged",
     "profile_names",
+    "profile_sources",
 ]

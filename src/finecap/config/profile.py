@@ -1,8 +1,9 @@
 """A profile sets every stage of one pipeline: built in, or a YAML file of the user's own."""
 
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -88,7 +89,9 @@ def load_profile(name_or_file: str) -> Profile:
     Raises:
         ProfileError: unknown name, or a field or value no stage accepts; names file and field.
     """
-    values = _read(name_or_file)
+    values: dict[str, Any] = {}
+    for _, written in _chain(name_or_file):
+        values = merged(values, written)
     common = values.pop("scst_common", {})
     if common:
         values.setdefault("scst", {"clip_s": {}})
@@ -108,8 +111,65 @@ def load_profile(name_or_file: str) -> Profile:
         ) from error
 
 
+def profile_sources(name_or_file: str) -> dict[tuple[str, ...], str]:
+    """Which file sets each value, by its path; what is not in it keeps its default.
+
+    Raises:
+        ProfileError: as `load_profile` does.
+    """
+    profile = load_profile(name_or_file)
+    found: dict[tuple[str, ...], str] = {}
+    for source, written in _chain(name_or_file):
+        for path in _leaves(written):
+            if path[0] == "scst_common":
+                own = _own(name_or_file)
+                variants = [reward for reward in profile.scst if (reward, *path[1:]) not in own]
+                found |= {("scst", reward, *path[1:]): source for reward in variants}
+            else:
+                found[path] = source
+    return found
+
+
+def _own(name_or_file: str) -> set[tuple[str, ...]]:
+    """What a variant of `scst` sets itself: there it goes before what all share."""
+    return {
+        path[1:]
+        for _, written in _chain(name_or_file)
+        for path in _leaves({"scst": written.get("scst", {})})
+    }
+
+
+def _leaves(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths of all values that are no mappings with something in them."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(cast("Mapping[str, Any]", value), (*above, str(key)))
+        else:
+            yield (*above, str(key))
+
+
+def _chain(name_or_file: str) -> list[tuple[str, dict[str, Any]]]:
+    """The profile and those it extends, each with its values as written, the farthest first.
+
+    Raises:
+        ProfileError: a file is unreadable, or extends itself.
+    """
+    chain: list[tuple[str, dict[str, Any]]] = []
+    seen: list[str] = []
+    name: str | None = name_or_file
+    while name:
+        if name in seen:
+            raise ProfileError(f"profile {name} extends itself: {' extends '.join([*seen, name])}")
+        seen.append(name)
+        values = _read(name)
+        base = values.pop("extends", None)
+        chain.insert(0, (name, values))
+        name = None if base is None else str(base)
+    return chain
+
+
 def _read(name_or_file: str) -> dict[str, Any]:
-    """The profile's values as written, `extends` resolved."""
+    """The profile's values as written."""
     path = Path(name_or_file)
     if path.suffix not in {".yaml", ".yml"}:
         if name_or_file not in profile_names():
@@ -126,8 +186,7 @@ def _read(name_or_file: str) -> dict[str, Any]:
         raise ProfileError(f"profile file {path} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ProfileError(f"profile file {path}: expected a mapping of stages")
-    base = values.pop("extends", None)
-    return merged(_read(base), values) if base else values
+    return values
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
