@@ -9,16 +9,16 @@ export FINECAP_PROFILE
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test up lint types contracts study bench docs
+.PHONY: help setup run test up lint types contracts study bench docs data-new-version
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 18
 
 setup:
 	@.ci/setup
 
 run: setup ## the whole pipeline; a second run makes only what has changed
-	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force)
+	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force) $(if $(DATA_REV),--data-rev $(DATA_REV))
 
 test: setup ## all tests
 	@$(PYTHON) -m pytest -q $(ARGS)
@@ -40,6 +40,11 @@ study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)
+
+data-new-version: setup ## what changed in DATA (default: data) since the last commit, and `dvc add`
+	@-.venv/bin/finecap data diff HEAD --data $(or $(DATA),data)
+	@.venv/bin/dvc add $(or $(DATA),data)
+	@echo 'next: git add $(or $(DATA),data).dvc && git commit; the sensor new_data, or `make run`, retrains'
 
 docs: setup ## the generated parts of README.md
 	@$(PYTHON) -m dagster_project.docs

@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     profile = use_profile(options.profile)
     home = home_of(profile.name)
+    if options.data_rev:
+        profile = use_profile(str(pinned(profile, options.profile, home, options.data_rev)))
     prepare(home, profile)
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
@@ -80,6 +82,16 @@ def use_profile(name_or_file: str) -> Profile:
     """The profile, for this process and the steps' processes, which build the same definitions."""
     os.environ["FINECAP_PROFILE"] = name_or_file
     return load_profile(name_or_file)
+
+
+def pinned(profile: Profile, argument: str, home: Home, revision: str) -> Path:
+    """File of a profile that is `profile` but for its data, which are those of a revision."""
+    from dagster_project.revisions import fetch, pinned_profile
+
+    folder = home.root / profile.data.folder
+    data = fetch(home.root, folder, revision, home.cache / "revisions")
+    say(f"data of {revision}: {_relative(data)}")
+    return pinned_profile(argument, profile.name, data)
 
 
 def prepare(home: Home, profile: Profile) -> None:
@@ -182,6 +194,7 @@ def _relative(path: Path) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dagster_project.run", description=__doc__)
     parser.add_argument("--profile", default=profile_in(), help="built-in name, or a YAML file")
+    parser.add_argument("--data-rev", help="train on the data as they were at this git revision")
     parser.add_argument("--force", action="store_true", help="make everything anew")
     return parser.parse_args(arguments)
 

@@ -155,9 +155,9 @@ def _near_copies(
     priority = dict(zip(good["image"], _priority(good["split"]), strict=True))
     found: dict[str, str] = {}
     for one, other in pairs.tolist():
-        (kept, a), (lost, b) = sorted(
-            (known[one], known[other]), key=lambda image: priority[image[0]]
-        )
+        (kept, a), (lost, b) = known[one], known[other]
+        if priority[lost] < priority[kept]:
+            (kept, a), (lost, b) = (lost, b), (kept, a)
         if priority[kept] != priority[lost] and a.md5 != b.md5:
             found.setdefault(lost, f"{kept} in {split[kept]}")
     return [found.get(image) if isinstance(image, str) else None for image in table["image"]]

@@ -1,0 +1,167 @@
+"""What git and DVC know of the data: differences, and old versions beside the work tree."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from dagster_project import run
+from dagster_project.data_cli import data, diff, lines
+from dagster_project.home import Home
+from dagster_project.pointer import ensure_data, pointer_md5
+from dagster_project.revisions import (
+    Difference,
+    RevisionError,
+    at_revision,
+    difference,
+    fetch,
+    in_work_tree,
+    pinned_profile,
+)
+from dagster_project.versions import folder_md5
+from finecap import cli
+from finecap.config import load_profile
+
+
+def git(root: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=x", "-c", "user.email=x@x", *words]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def save(root: Path, rows: dict[str, tuple[str, list[str], bytes]]) -> None:
+    """The data folder with these images: split, captions, bytes."""
+    shutil.rmtree(root / "data", ignore_errors=True)
+    (root / "data" / "images").mkdir(parents=True)
+    with (root / "data" / "captions.jsonl").open("w") as file:
+        for name, (split, captions, content) in rows.items():
+            row = {"image": f"images/{name}", "split": split, "captions": captions}
+            file.write(json.dumps(row) + "\n")
+            (root / "data" / "images" / name).write_bytes(content)
+
+
+BEFORE = {
+    "1.png": ("train", ["a boat", "the sea"], b"one"),
+    "2.png": ("train", ["a cat"], b"two"),
+    "3.png": ("val", ["a dog"], b"three"),
+}
+AFTER = {
+    "1.png": ("train", ["a boat", "a red boat"], b"one"),
+    "2.png": ("test", ["a cat"], b"two, retouched"),
+    "4.png": ("val", ["a house"], b"four"),
+}
+CHANGED = Difference(
+    images_added=["images/4.png"],
+    images_removed=["images/3.png"],
+    images_changed=["images/2.png"],
+    captions_added={"images/1.png": ["a red boat"]},
+    captions_removed={"images/1.png": ["the sea"]},
+    split_moves={"images/2.png": ("train", "test")},
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with two versions of the data, the second of them in the work tree."""
+    root = tmp_path_factory.mktemp("repository")
+    git(root, "init", "-q")
+    Repo.init(str(root))
+    for number, rows in enumerate((BEFORE, AFTER)):
+        save(root, rows)
+        with Repo(str(root)) as repo:
+            repo.add(str(root / "data"))
+        git(root, "add", "-A")
+        git(root, "commit", "-qm", f"version {number}")
+    return root
+
+
+def test_difference_names_images_captions_and_moves(root: Path):
+    before, after = at_revision(root, root / "data", "HEAD~1"), in_work_tree(root / "data")
+    assert difference(before, after) == CHANGED
+    assert difference(before, at_revision(root, root / "data", "HEAD")) == CHANGED
+    assert difference(after, after) == Difference()
+
+
+def test_lines_are_counted_and_cut():
+    many = Difference(images_added=[f"{n}.png" for n in range(5)])
+    assert list(lines(many, 2))[:4] == [
+        "images added      5",
+        "    0.png",
+        "    1.png",
+        "    ... and 3 more",
+    ]
+    assert len(list(lines(many, 0))) == 6
+    assert "    images/2.png: train -> test" in list(lines(CHANGED, 10))
+
+
+def test_an_old_version_comes_beside_the_work_tree_once(root: Path, tmp_path: Path):
+    before = git(root, "status", "--porcelain"), folder_md5(root / "data")
+    found = fetch(root, root / "data", "HEAD~1", tmp_path)
+    assert (found / "images" / "3.png").read_bytes() == b"three"
+    (found / "mark").write_text("kept")
+    assert fetch(root, root / "data", "HEAD~1", tmp_path) == found
+    assert (found / "mark").is_file()
+    assert (git(root, "status", "--porcelain"), folder_md5(root / "data")) == before
+
+
+def test_a_profile_on_old_data_passes_the_check_of_its_pointer(root: Path, tmp_path: Path):
+    found = fetch(root, root / "data", "HEAD~1", tmp_path)
+    profile = load_profile(str(pinned_profile("smoke", "smoke", found)))
+    assert profile.mle == load_profile("smoke").mle
+    folder, pointer = Path(profile.data.folder), Path(profile.data.pointer)
+    md5 = ensure_data(folder, pointer, tmp_path / "cache.json", None, lambda _: None)
+    assert md5 == pointer_md5(pointer)
+    committed = yaml.safe_load(git(root, "show", "HEAD~1:data.dvc"))
+    assert committed["outs"][0]["md5"] == md5
+
+
+def test_run_trains_on_the_data_of_a_revision(root: Path, tmp_path: Path):
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: smoke\nname: own\ndata: {folder: data, pointer: data.dvc}\n")
+    home = Home(root, tmp_path / "var")
+    file = run.pinned(load_profile(str(own)), str(own), home, "HEAD~1")
+    profile = load_profile(str(file))
+    assert (profile.name, profile.data.drawn) == ("own", False)
+    assert (Path(profile.data.folder) / "images" / "3.png").is_file()
+    assert run._options(["--data-rev", "HEAD~1"]).data_rev == "HEAD~1"
+
+
+def test_revisions_that_are_none_or_have_no_data_say_so(root: Path, tmp_path: Path):
+    with pytest.raises(RevisionError, match=r"nope: unknown Git revision.*git log -- data\.dvc"):
+        at_revision(root, root / "data", "nope")
+    with pytest.raises(RevisionError, match="photos at HEAD can be had neither from"):
+        at_revision(root, root / "photos", "HEAD")
+    with pytest.raises(RevisionError, match="photos at HEAD can be had neither from"):
+        fetch(root, root / "photos", "HEAD", tmp_path)
+
+
+def test_data_that_no_cache_has_say_so(root: Path, tmp_path: Path):
+    copy = tmp_path / "clone"
+    shutil.copytree(root, copy)
+    shutil.rmtree(copy / ".dvc" / "cache")
+    with pytest.raises(RevisionError, match=r"data at HEAD~1 can be had .*dvc fetch -A"):
+        fetch(copy, copy / "data", "HEAD~1", tmp_path / "into")
+
+
+def test_command_prints_lines_or_json(root: Path, tmp_path: Path, monkeypatch, capsys):
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: smoke\nname: own\ndata: {folder: data, pointer: data.dvc}\n")
+    monkeypatch.setenv("FINECAP_PROFILE", str(own))
+    monkeypatch.setattr("dagster_project.data_cli.home_of", lambda _: SimpleNamespace(root=root))
+    diff("HEAD~1", to=None, folder=None, limit=10, as_json=False)
+    assert "images added      1\n    images/4.png\n" in capsys.readouterr().out
+    diff("HEAD~1", to="HEAD", folder=root / "data", limit=10, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["split_moves"] == {"images/2.png": ["train", "test"]}
+    monkeypatch.setattr(cli, "app", data)
+    monkeypatch.setattr(cli, "add_plugins", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["finecap", "diff", "nope"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err.startswith("finecap: nope: unknown Git revision")
