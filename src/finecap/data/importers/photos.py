@@ -16,6 +16,8 @@ from finecap.data.importers.entry import DatasetImportError, Entry, Fault
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
+MARKER = "import.json"
+"""What an import leaves in the folder that it wrote."""
 _SKIPPED = frozenset({"__MACOSX"})
 
 
@@ -128,6 +130,12 @@ def _closest(paths: list[str], parents: tuple[str, ...]) -> list[str]:
     return [path for path in paths if shared(path) == best]
 
 
+def is_import(path: Path, below: Path) -> bool:
+    """Whether a file lies in a folder that an import wrote somewhere below a source."""
+    folders = [folder for folder in path.parents if folder != below and below in folder.parents]
+    return any((folder / MARKER).is_file() for folder in folders)
+
+
 def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
     """Relative path and size of each image file; hidden files and folders are passed over."""
     with os.scandir(folder) as entries:
@@ -135,6 +143,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
             if entry.name.startswith(".") or entry.name in _SKIPPED:
                 continue
             if entry.is_dir():
+                if Path(entry.path, MARKER).is_file():
+                    continue  # what an earlier import wrote there is no part of the source
                 yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
             elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:  # noqa: PTH122 - 10x faster
                 yield f"{prefix}{entry.name}", entry.stat().st_size

@@ -23,11 +23,13 @@ from finecap.data.importers.entry import (
     Entry,
     Fault,
     Source,
+    objects,
+    read_json,
     split_named,
     text_lines,
     tidy,
 )
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import SUFFIXES, Photos, is_import
 
 Row = tuple[int, Mapping[str, object] | str]
 """A row's number and its cells by column, or why it cannot be read."""
@@ -41,8 +43,11 @@ def open_csv(source: Path, config: ImportConfig) -> Source:
 
 
 def open_jsonl(source: Path, config: ImportConfig) -> Source:
-    """JSON lines, each an object; a `captions.jsonl` of ours is one. Raises: see `open_tables`."""
-    return _open(source, config, (".jsonl", ".ndjson"), _jsonl_header, _jsonl_rows)
+    """JSON lines, or a JSON list, of objects. Raises: see `open_tables`.
+
+    A `captions.jsonl` of ours is such a file, and so are LAVIS' and BLIP's annotations.
+    """
+    return _open(source, config, (".jsonl", ".ndjson", ".json"), _jsonl_header, _jsonl_rows)
 
 
 def open_parquet(source: Path, config: ImportConfig) -> Source:
@@ -97,10 +102,11 @@ def _open(
 
 
 def _found(source: Path, suffixes: Sequence[str]) -> list[Path]:
-    found = sorted(path for suffix in suffixes for path in source.rglob(f"*{suffix}"))
-    if not found:
-        raise FileNotFoundError(f"{source} has no {' or '.join(suffixes)}, expected a table there")
-    return found
+    for suffix in suffixes:
+        paths = sorted(source.rglob(f"*{suffix}"))
+        if found := [path for path in paths if not is_import(path, source)]:
+            return found
+    raise FileNotFoundError(f"{source} has no {' or '.join(suffixes)}, expected a table there")
 
 
 def with_splits(files: Sequence[Path]) -> list[tuple[Path, str | None]]:
@@ -185,14 +191,28 @@ def _csv_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
     del wanted
     with _opened(path) as rows:
         header = [cell.strip() for cell in next(rows, [])]
+        end = rows.line_num
         for cells in rows:
+            start, end = end + 1, rows.line_num
             if not any(cells):
+                continue
+            if lines := _swallowed(cells, rows.dialect.delimiter):
+                reason = f"a quote that is not closed: lines {start} to {end} are read as one"
+                yield from ((start + number, reason) for number in range(lines))
                 continue
             if len(cells) != len(header):
                 reason = f"{len(cells)} cells, expected {len(header)}; quote a cell with separators"
                 yield rows.line_num, reason
                 continue
             yield rows.line_num, dict(zip(header, cells, strict=True))
+
+
+def _swallowed(cells: Sequence[str], separator: str) -> int:
+    """How many rows an open quote ran together; 0 where none did: a caption may have lines."""
+    lines = max(cells, key=len).split("\n")
+    names = [cell for line in lines[1:] for cell in line.split(separator)]
+    is_open = any(f".{name.rpartition('.')[2].strip().lower()}" in SUFFIXES for name in names)
+    return len(lines) if is_open else 0
 
 
 @contextmanager
@@ -221,6 +241,10 @@ def _jsonl_header(path: Path) -> list[str]:
 
 def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
     del wanted
+    _, head = next(text_lines(path), (0, ""))
+    if head.startswith("["):
+        yield from enumerate(objects(read_json(path)), 1)
+        return
     for line, text in text_lines(path):
         try:
             row = json.loads(text)

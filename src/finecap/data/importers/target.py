@@ -19,12 +19,12 @@ from finecap.config import ImportConfig
 from finecap.data.importers.assign import Splits, assign
 from finecap.data.importers.entry import BAD, NOTE, DatasetImportError, Fault, Source
 from finecap.data.importers.ingest import JOURNAL, Taken, ingest, read_journal
+from finecap.data.importers.photos import MARKER
 from finecap.data.importers.report import CSV, HTML, by_reason, write_report
 from finecap.data.likeness import SIZE
 from finecap.data.records import Record, write_records
 from finecap.log import Log
 
-MARKER = "import.json"
 _CONTENTS = frozenset(
     {"images", "captions.jsonl", "captions.jsonl.partial", CSV, HTML, MARKER, JOURNAL}
 )

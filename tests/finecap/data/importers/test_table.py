@@ -167,3 +167,40 @@ def test_files_that_are_no_table_are_named(source, bring):
     (source / "a.csv").write_bytes(b"image,caption\n\xe9\n")
     with pytest.raises(DatasetImportError, match=r"a\.csv is not UTF-8"):
         bring("csv", source)
+
+
+def test_a_quote_that_is_not_closed_is_reported_and_swallows_nothing_silently(source, bring):
+    (source / "a.csv").write_text(
+        "image,caption\n"
+        'images/0.png,"two\nlines, of one"\n'
+        'images/1.png,"never closed\n'
+        "images/2.png,a boat\n"
+        "images/3.png,a boat\n"
+    )
+    brought = bring("csv", source, max_bad=0.9)
+    assert list(brought.captions) == ["images/0.png"]
+    assert brought.captions["images/0.png"] == ("two lines, of one",)
+    reasons = [reason for *_, reason in brought.faults]
+    assert reasons[0] == "a quote that is not closed: lines 4 to 6 are read as one"
+
+
+def test_a_json_list_is_a_table_too(source, bring):
+    rows = [
+        {"image": "images/0.png", "caption": ["one", "two"], "image_id": "coco_0"},
+        {"image": "images/1.png", "caption": "three"},
+    ]
+    (source / "coco_karpathy_val.json").write_text(json.dumps(rows))
+    assert [record.captions for record in bring("jsonl", source).records] == [
+        ("one", "two"),
+        ("three",),
+    ]
+
+
+@pytest.mark.usefixtures("source")
+def test_an_import_below_its_source_is_no_part_of_it(tmp_path, bring):
+    lines = [",".join(row) for row in [("image", "caption"), *rows()]]
+    (tmp_path / "boats.csv").write_text("\n".join(lines))
+    columns = {"image": ["image"], "caption": ["caption"]}
+    first = bring("csv", tmp_path, columns=columns)
+    assert first.report.images == 4
+    assert bring("csv", tmp_path, columns=columns).report.unchanged

@@ -2,6 +2,9 @@
 
 import errno
 import re
+import signal
+import subprocess
+import sys
 from unittest.mock import Mock
 
 import pytest
@@ -138,6 +141,28 @@ def test_an_import_that_was_broken_off_goes_on_and_ends_the_same(
         content = (straight.folder / name).read_bytes()
         assert (tmp_path / "data" / name).read_bytes() == content
     assert bring("csv", source).report.unchanged
+
+
+def test_an_import_that_was_killed_goes_on(source, tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from finecap.data.importers import import_dataset, ingest\n"
+        "from finecap.log import silent\n"
+        "ingest._CHUNK, line, left = 1, ingest._journal_line, iter(range(6))\n"
+        "ingest._journal_line = "
+        "lambda row: line(row) if next(left) < 5 else os.kill(os.getpid(), 9)\n"
+        "import_dataset('csv', Path(sys.argv[1]), Path(sys.argv[2]), silent)\n"
+    )
+    into = tmp_path / "data"
+    killed = subprocess.run([sys.executable, "-c", code, source, into], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not into.exists()
+    said = []
+    import_dataset("csv", source, into, lambda message, **_: said.append(message))
+    assert said[0] == "going on after 5 images"
+    straight = import_dataset("csv", source, tmp_path / "straight", silent).folder
+    assert (into / "captions.jsonl").read_bytes() == (straight / "captions.jsonl").read_bytes()
 
 
 def test_another_import_does_not_go_on_with_what_was_broken_off(
