@@ -3,6 +3,7 @@
 Reads finished folders and nothing else. How a table or picture is written is `metadata`'s.
 """
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RECORDS = "records.jsonl"
 """Of a `validated_dataset`."""
 SAMPLES = 6
+FAILING = 8  # rows
 Item = TypeVar("Item")
 
 
@@ -36,10 +38,11 @@ def data_set(folder: Path) -> dict[str, str]:
 
 
 def validation(folder: Path) -> dict[str, str]:
-    """The expectations, the first quarantined rows, and where the page lies."""
+    """The expectations, the first quarantined rows with their pictures, and where the rest is."""
     rows = json.loads((folder / "results.json").read_text())
     expectations = rows["expectations"] if isinstance(rows, Mapping) else rows
-    quarantine = (folder / "quarantine.csv").read_text().splitlines()
+    with (folder / "quarantine.csv").open(newline="") as file:
+        quarantine = list(csv.DictReader(file))
     return {
         "expectations": metadata.table(
             [
@@ -47,8 +50,17 @@ def validation(folder: Path) -> dict[str, str]:
                 for e in expectations
             ]
         ),
-        "quarantine": f"{len(quarantine) - 1} rows\n\n```\n" + "\n".join(quarantine[:11]) + "\n```",
+        "quarantine": f"{len(quarantine)} rows; all of them: `{folder / 'quarantine.csv'}`, with "
+        f"pictures: `{folder / 'report.html'}`\n\n"
+        + metadata.table([_failing(folder, row) for row in quarantine[:FAILING]]),
     }
+
+
+def _failing(folder: Path, row: Mapping[str, str]) -> dict[str, str]:
+    """A quarantined row with its picture, where there is one."""
+    picture = folder / "failing" / f"{row['line']}.png"
+    shown = metadata.picture(picture.read_bytes(), row["image"]) if picture.is_file() else "-"
+    return {"picture": shown, **row}
 
 
 def negatives(folder: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ Why quarantine: at 8,000 photos one truncated file must not cost a night; above
 
 import csv
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,13 @@ from finecap.data import drift
 from finecap.data.records import SPLITS, Record, scan_records, write_records
 from finecap.data.records_table import records_table
 from finecap.data.suite import checks
-from finecap.data.validation_page import write_page
+from finecap.data.validation_page import small_picture, write_page
 from finecap.data.verdicts import Verdict, run_suite
 from finecap.log import Log
 
+FAILING = "failing"
+"""Folder of a verdict with the first failing images in small, `LINE.png` each."""
+_PICTURES = 8
 _FIRST = 3  # reasons that a failure's message repeats
 
 
@@ -99,6 +103,7 @@ def validate(
         if verdict.is_warning and not verdict.success:
             log(f"warning: expected {verdict.title}, found {'; '.join(verdict.examples)}")
     write_page(folder, table, validation, quarantined, failure)
+    _write_pictures(folder, destination / FAILING, quarantined)
     log(
         f"{validation.n_records} good records, {validation.n_quarantined} quarantined",
         records=float(validation.n_records),
@@ -226,6 +231,16 @@ def _write(
         "expectations": [_row(verdict) for verdict in validation.expectations],
     }
     validation.results.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_pictures(folder: Path, into: Path, quarantined: Sequence[Quarantined]) -> None:
+    """The first failing images in small, by line, for a page that cannot open the data folder."""
+    shutil.rmtree(into, ignore_errors=True)
+    for row in quarantined[:_PICTURES]:
+        small = small_picture(folder, row.image)
+        if isinstance(small, bytes):
+            into.mkdir(exist_ok=True)
+            (into / f"{row.line}.png").write_bytes(small)
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

@@ -158,20 +158,27 @@ def _figure(folder: Path, image: str, text: str) -> str:
 
 def _picture(folder: Path, image: str) -> str:
     """The picture as a data URI, or why there is none; a path out of the folder is not followed."""
+    small = small_picture(folder, image)
+    if isinstance(small, str):
+        return f'<div class="none">{small}</div>'
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(small).decode()}">'
+
+
+def small_picture(folder: Path, image: str) -> bytes | str:
+    """The image in small, as PNG; why there is none, where it cannot be had."""
     path = folder / image
     if not image or not path.resolve().is_relative_to(folder.resolve()):
-        return '<div class="none">no picture</div>'
+        return "no picture"
     try:
         picture = load_image(path)
     except FileNotFoundError:
-        return '<div class="none">missing</div>'
+        return "missing"
     except ImageError:
-        return '<div class="none">does not decode</div>'
+        return "does not decode"
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.save(content, "PNG")
-    encoded = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{encoded}">'
+    return content.getvalue()
 
 
 def html_page(title: str, body: str) -> str:

@@ -354,3 +354,17 @@ def again(data, accepted):
     destination = data.folder.parent / "again"
     destination.mkdir(exist_ok=True)
     return validate(data.folder, LENIENT, destination, silent, accepted.features)
+
+
+def test_failing_images_are_kept_in_small_for_pages_elsewhere(data):
+    spoil_aspect(data)
+    data.image(3).unlink()
+    data.write()
+    validation = check(data)
+    pictures = validation.report.parent / "failing"
+    assert [path.name for path in pictures.iterdir()] == ["2.png"]
+    with Image.open(pictures / "2.png") as small:
+        assert small.size == (120, 12)
+    data.image(1).unlink()
+    check(data)
+    assert not pictures.exists()

@@ -84,9 +84,10 @@ def _entry(
 ) -> Entry | Fault:
     """A sample as an entry, named by shard and key: keys may begin anew in each shard."""
     shard = path.name.partition(".")[0]
-    suffix = next((suffix for suffix in contents if _is_image(suffix)), None)
-    if suffix is None:
-        return Fault(key, path.name, number, f"no image among {', '.join(contents)}")
+    images = [suffix for suffix in contents if _is_image(suffix)]
+    if len(images) != 1:
+        count = f"{len(images)} images" if images else "no image"
+        return Fault(key, path.name, number, f"{count} among {', '.join(contents)}")
     try:
         about = _about(contents)
         captions = _captions(contents, about)
@@ -97,7 +98,7 @@ def _entry(
         return Fault(key, path.name, number, f"no caption among {', '.join(contents)}")
     folder = path.parent.name + "/" if split and split != shard else ""
     name = _UNSAFE.sub("_", f"{folder}{shard}/{key}")
-    return Entry(name, contents[suffix], captions, own or split, file=path.name, line=number)
+    return Entry(name, contents[images[0]], captions, own or split, file=path.name, line=number)
 
 
 def _is_image(suffix: str) -> bool:

@@ -72,6 +72,9 @@ def test_samples_that_lack_something_are_reported(tmp_path, bring):
         ("3.json", "[]"),
         ("4.jpg", b"broken"),
         ("4.txt", "a boat"),
+        ("4a.1.jpg", jpeg(5)),
+        ("4a.2.jpg", jpeg(6)),
+        ("4a.txt", "whose?"),
         ("5.jpg", jpeg(5)),
         ("5.txt", b"caf\xe9"),
     ]
@@ -81,6 +84,7 @@ def test_samples_that_lack_something_are_reported(tmp_path, bring):
         "no caption among .jpg, .cls",
         "its .json is '[]', expected an object",
         "does not decode",
+        "2 images among .1.jpg, .2.jpg, .txt",
         "'utf-8' codec can't decode byte 0xe9 in position 3",
     ]
 
