@@ -2,11 +2,13 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from finecap.data import image_facts as module
 from finecap.data.image_facts import image_facts
+from finecap.data.likeness import SIZE
 
 
 @pytest.fixture
@@ -54,3 +56,34 @@ def test_a_decompression_bomb_is_no_image(folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     [facts] = image_facts(folder, ["0.png"])
     assert "decompression bomb" in facts.decode_error
+
+
+def test_spread_is_the_deviation_of_the_channel_that_varies_most(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 90, (20, 30, 3), dtype=np.uint8)
+    pixels[:, :, 1] //= 2
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    [facts] = image_facts(tmp_path, ["a.png"])
+    assert facts.spread == pytest.approx(pixels.std(axis=(0, 1)).max())
+    Image.new("L", (9, 9), 255).save(tmp_path / "b.png")
+    assert image_facts(tmp_path, ["b.png"])[0].spread == 0
+
+
+def test_formats_and_modes_of_real_collections_have_facts(tmp_path):
+    for mode in ("1", "L", "P", "LA", "RGBA", "I;16"):
+        Image.new(mode, (12, 10)).save(tmp_path / f"{mode.replace(';', '')}.png")
+    Image.new("CMYK", (300, 200)).save(tmp_path / "cmyk.jpg")
+    Image.new("RGB", (300, 200)).save(tmp_path / "a.webp")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    facts = image_facts(tmp_path, names)
+    assert [one.decode_error for one in facts] == [None] * 8
+    assert all(len(one.likeness) == SIZE for one in facts)
+    cmyk = facts[names.index("cmyk.jpg")]
+    assert (cmyk.width, cmyk.height) == (300, 200)
+
+
+def test_a_jpeg_that_ends_early_is_seen_at_any_scale(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (600, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) * 9 // 10])
+    assert "truncated" in image_facts(tmp_path, ["a.jpg"])[0].decode_error
