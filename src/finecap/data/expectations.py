@@ -219,8 +219,9 @@ def _write(
         rows = csv.writer(file)
         rows.writerow(["image", "line", "reason"])
         rows.writerows([q.image, q.line, q.reason] for q in quarantined)
-    columns = ["image", "split", "part", "md5"]
-    good[columns].astype("str").to_parquet(validation.splits, index=False)
+    splits = good[["image", "split", "part", "md5"]].astype("str")
+    splits["md5"] = splits["md5"].where(good["md5"].notna(), None)  # null where no image was read
+    splits.to_parquet(validation.splits, index=False)
     drift.write(validation.features, drift.distributions(good))
     content = {
         "success": validation.success,

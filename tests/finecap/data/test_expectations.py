@@ -318,6 +318,7 @@ def test_without_pixels_no_image_is_opened(data):
         ("images/01.png", 2, "a caption has 61 words, expected at most 60")
     ]
     assert "image_decodes" not in {verdict.name for verdict in validation.expectations}
+    assert pd.read_parquet(validation.splits)["md5"].isna().all()
 
 
 def test_captions_of_another_language_are_warned_of(data):

@@ -69,6 +69,8 @@ def import_dataset(
             f"unknown kind of data set {kind!r}, expected one of {', '.join(sorted(KINDS))}"
         )
     settings = config or ImportConfig()
+    if into.name in {"", ".."}:
+        into = into.resolve()  # what is built beside it is named after it
     found = KINDS[kind](source, settings)
     fingerprint = _fingerprint(found, settings)
     if earlier := earlier_import(into, kind, fingerprint):

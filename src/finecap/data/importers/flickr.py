@@ -75,9 +75,10 @@ def open_flickr30k(source: Path, config: ImportConfig) -> Source:
 
 
 def _open(kind: str, source: Path, config: ImportConfig) -> Source:
-    path = _file(source, _CAPTIONS[kind])
-    splits = _split_files(source)
-    photos = Photos(Path(config.images) if config.images else source)
+    root = source.parent if source.is_file() else source
+    path = source if source.is_file() else _file(source, _CAPTIONS[kind])
+    splits = _split_files(root)
+    photos = Photos(Path(config.images) if config.images else root)
     if not len(photos):
         raise FileNotFoundError(f"{photos.folder} has no photos, expected them there or below")
 

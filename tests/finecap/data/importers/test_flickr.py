@@ -160,3 +160,7 @@ def test_a_line_that_is_no_row_of_the_table_is_reported(flickr30k, bring):
         "expected IMAGE| NUMBER| caption, came 'nothing here'",
         "expected IMAGE| NUMBER| caption, came 'dog.jpg| what'",
     ]
+
+
+def test_the_caption_file_itself_is_a_source(source, bring):
+    assert bring("flickr8k", source / "Flickr8k.token.txt").report.images == 3

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
@@ -242,3 +243,11 @@ def test_an_image_in_two_splits_is_reported_and_stays_in_the_first(source, bring
 def test_an_unknown_kind_is_named_with_those_there_are(source, bring):
     with pytest.raises(DatasetImportError, match="unknown kind of data set 'voc', expected one of"):
         bring("voc", source)
+
+
+def test_the_folder_one_stands_in_is_a_target_like_any(source, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here" / "thesis.tex").write_text("mine")
+    with pytest.raises(DatasetImportError, match="here is not empty and holds no earlier import"):
+        import_dataset("csv", source, Path(), silent)
