@@ -53,6 +53,40 @@ def diff(
         typer.echo(line)
 
 
+@data.command(name="of")
+def of_(
+    version: Annotated[str, typer.Argument(help="Number of a captioner's version, or champion.")],
+    *,
+    images: Annotated[bool, typer.Option("--images", help="Name every image, with md5.")] = False,
+) -> None:
+    """Say on which data a captioner was trained: md5, commits, and, when asked, each image."""
+    from dagster_project.by_hand import Desk
+    from dagster_project.revisions import at_revision, revisions_of
+    from finecap.cli import UsageError
+    from finecap.config import load_profile
+
+    profile = load_profile(profile_in())
+    desk = Desk(home_of(profile.name))
+    known = desk.registry.versions()
+    number = desk.registry.champion if version == "champion" else version.removeprefix("v")
+    if number not in known:
+        there = ", ".join(f"v{one}" for one in known)
+        raise UsageError(f"no version {version}, expected champion or one of {there}")
+    tags, root = known[number].tags, desk.home.root
+    md5 = tags["data_md5"]
+    commits = revisions_of(root, root / profile.data.pointer, md5)
+    typer.echo(f"model  v{number} ({tags['variant']})\nmd5    {md5}")
+    for commit in commits or [f"none: no commit of {profile.data.pointer} names this md5"]:
+        typer.echo(f"commit {commit}")
+    if not images:
+        return
+    if not commits:
+        raise UsageError(f"v{number}: without a commit its images cannot be looked up")
+    then = at_revision(root, root / profile.data.folder, commits[0].partition(" ")[0])
+    for image, record in then.records.items():
+        typer.echo(f"{image}\t{record.split}\t{then.md5s.get(image, '')}")
+
+
 def lines(found: "Difference", limit: int) -> Iterator[str]:
     """What changed, for people."""
     kinds = [

@@ -7,6 +7,7 @@ whatever git calls one: a commit, a tag, `HEAD~1`. What stays out: which version
 
 import json
 import shutil
+import subprocess
 import tempfile
 from collections import Counter
 from collections.abc import Generator, Mapping
@@ -189,6 +190,30 @@ def _absent(name: str, revision: str) -> RevisionError:
 
 def _images(md5s: Mapping[str, str]) -> dict[str, str]:
     return {path: md5 for path, md5 in md5s.items() if path != RECORDS}
+
+
+def revisions_of(root: Path, pointer: Path, md5: str) -> list[str]:
+    """Commits at which `pointer` names that version: hash, day and subject, the newest first.
+
+    Args:
+        root: the repository.
+        pointer: the DVC file, in it.
+        md5: of the data set, as DVC has it.
+    """
+    name = pointer.resolve().relative_to(root.resolve()).as_posix()
+    log = _git(root, "log", "--format=%H\t%cs %s", "--", name)
+    found: list[str] = []
+    for line in log.splitlines():
+        commit, _, about = line.partition("\t")
+        if md5 in _git(root, "show", f"{commit}:{name}"):
+            found.append(f"{commit[:12]} {about}")
+    return found
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says; "" where it fails, as for a file that a commit removed."""
+    command = ["git", "-C", str(root), *words]
+    return subprocess.run(command, capture_output=True, check=False, text=True).stdout  # noqa: S603
 
 
 def as_json(found: Difference) -> str:

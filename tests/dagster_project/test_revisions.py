@@ -12,7 +12,7 @@ import yaml
 from dvc.repo import Repo
 
 from dagster_project import run
-from dagster_project.data_cli import data, diff, lines
+from dagster_project.data_cli import data, diff, lines, of_
 from dagster_project.home import Home
 from dagster_project.pointer import ensure_data, pointer_md5
 from dagster_project.revisions import (
@@ -23,9 +23,11 @@ from dagster_project.revisions import (
     fetch,
     in_work_tree,
     pinned_profile,
+    revisions_of,
 )
 from dagster_project.versions import folder_md5
 from finecap import cli
+from finecap.cli import UsageError
 from finecap.config import load_profile
 
 
@@ -165,3 +167,34 @@ def test_command_prints_lines_or_json(root: Path, tmp_path: Path, monkeypatch, c
         cli.main()
     assert stopped.value.code == 1
     assert capsys.readouterr().err.startswith("finecap: nope: unknown Git revision")
+
+
+def test_a_registered_captioner_says_what_it_was_trained_on(
+    root: Path, home: Home, monkeypatch, capsys
+):
+    md5 = str(pointer_md5(root / "data.dvc"))
+    versions = {"3": SimpleNamespace(tags={"data_md5": md5, "variant": "clip_s"})}
+    registry = SimpleNamespace(versions=lambda: versions, champion="3")
+    desk = SimpleNamespace(home=Home(root, home.path), registry=registry)
+    monkeypatch.setattr("dagster_project.by_hand.Desk", lambda _: desk)
+    of_("champion", images=True)
+    model, data_md5, commit, *images = capsys.readouterr().out.splitlines()
+    assert (model, data_md5) == ("model  v3 (clip_s)", f"md5    {md5}")
+    assert commit.endswith(" version 1")
+    assert images[0].split("\t")[:2] == ["images/1.png", "train"]
+    assert len(images) == 3
+    with pytest.raises(UsageError, match="no version v7, expected champion or one of v3"):
+        of_("v7")
+    versions["3"].tags["data_md5"] = "0" * 32 + ".dir"
+    of_("3", images=False)
+    assert "commit none: no commit of data.dvc names this md5" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="without a commit its images cannot be looked up"):
+        of_("3", images=True)
+
+
+def test_every_commit_that_names_a_version_is_found(root: Path):
+    first = yaml.safe_load(git(root, "show", "HEAD~1:data.dvc"))["outs"][0]["md5"]
+    [commit] = revisions_of(root, root / "data.dvc", first)
+    assert commit.startswith(git(root, "rev-parse", "HEAD~1")[:12])
+    assert commit.endswith("version 0")
+    assert revisions_of(root, root / "other.dvc", first) == []
