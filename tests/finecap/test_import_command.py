@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from finecap import cli
-from finecap.import_command import ColumnError, columns_in, progress
+from finecap.data.importers import KINDS
+from finecap.import_command import ColumnError, columns_in, import_, progress
 from finecap.log import print_log
 from tests.finecap.data.importers.conftest import picture
 
@@ -83,3 +84,8 @@ def test_what_came_in_goes_out_as_coco(finecap, tmp_path, monkeypatch, capsys):
         cli.main()
     files = capsys.readouterr().out.split()
     assert len([file for file in files if file.startswith("coco/results_")]) == 1
+
+
+def test_help_names_every_kind():
+    [kind] = import_.__annotations__["kind"].__metadata__
+    assert all(name in kind.help for name in KINDS)
