@@ -1,6 +1,6 @@
 """From a table of captions and a matrix of vectors to a checked build of the index.
 
-Engine-neutral but for the one line that names the engine. A build's name is the digest of what goes
+Engine-neutral: `engines` knows which one it is. A build's name is the digest of what goes
 into it, so building the same again finds it finished and returns at once. Going live is a separate
 step (`promote_build`), because whoever promotes has to say what they expect to replace.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from finecap.config import IndexConfig
 from finecap.log import Log
 from finecap.search.attributes import attributes_of
+from finecap.search.engines import open_index
 from finecap.search.files import exclusive, export_digest
 from finecap.search.index import (
     CaptionIndex,
@@ -27,9 +28,8 @@ from finecap.search.index import (
     Search,
     SearchRequest,
 )
-from finecap.search.lance import LanceIndex
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Part of a build's name: raise it when the same inputs should give another index."""
 _BATCH_ROWS = 10_000
 _SAME = 1e-6
@@ -89,7 +89,7 @@ def build_index(
     )
     with exclusive(index_folder / ".building"):
         return _built(
-            LanceIndex(index_folder),
+            open_index(index_folder),
             manifest,
             table=table,
             vectors=vectors,
@@ -101,12 +101,12 @@ def build_index(
 
 def promote_build(index_folder: Path, build_id: str, *, expect: str | None) -> None:
     """Make a finished build live if `expect` is live now; see `CaptionIndex.promote`."""
-    LanceIndex(index_folder).promote(build_id, expect=expect)
+    open_index(index_folder).promote(build_id, expect=expect)
 
 
 def live_build(index_folder: Path) -> str | None:
     """Name of the live build: what a promotion that follows should expect."""
-    return LanceIndex(index_folder).live()
+    return open_index(index_folder).live()
 
 
 def read_captions(captions: Path, images: Sequence[str]) -> pd.DataFrame:

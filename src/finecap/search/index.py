@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from finecap.search.query import Filter
+from finecap.search.query import FIELDS, Filter
 
 Vector = NDArray[np.float32]
 
@@ -81,6 +81,17 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class StoredCaption:
+    """One thing said of an image: by a version of a model, or by a person."""
+
+    caption: str
+    source: Literal["model", "human"]
+    model_version: str = ""  # empty for people
+    variant: str = ""  # what the version was trained for, e.g. "clip_s_grammar"
+    is_current: bool = False  # the caption that is searched
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One image of the gallery with its caption; `image` is the key."""
 
@@ -91,6 +102,8 @@ class Row:
     attributes: Mapping[str, Sequence[str]] = field(default_factory=dict[str, Sequence[str]])
     split: str = ""
     model_version: str = ""
+    variant: str = ""
+    others: Sequence[StoredCaption] = ()  # earlier versions' captions and people's; not searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +187,37 @@ class CaptionIndex(Protocol):
         """
         ...
 
+    def facets(
+        self, filter_: Filter | None = None, text: str = "", build_id: str | None = None
+    ) -> Mapping[str, Mapping[str, int]]:
+        """How many rows have each value of each field, most frequent first.
+
+        Args:
+            filter_: only rows that pass are counted.
+            text: only rows whose caption has one of these words, as `search` reads words.
+            build_id: of the live build unless one is named.
+
+        Raises:
+            NoSuchBuild: nothing is live, or no finished build has that name.
+        """
+        ...
+
+    def rows(self, images: Sequence[str], build_id: str | None = None) -> list[Row]:
+        """The rows of these images, as asked; images that the build does not hold are left out.
+
+        Raises:
+            NoSuchBuild: nothing is live, or no finished build has that name.
+        """
+        ...
+
+    def captions(self, image: str, build_id: str | None = None) -> list[StoredCaption]:
+        """All that is stored of an image, the caption searched first; [] for one not held.
+
+        Raises:
+            NoSuchBuild: nothing is live, or no finished build has that name.
+        """
+        ...
+
     def promote(self, build_id: str, *, expect: str | None) -> None:
         """Make a finished build live if `expect` (None: nothing) is live at this moment.
 
@@ -187,8 +231,20 @@ class CaptionIndex(Protocol):
         """Finished builds, oldest first."""
         ...
 
+    def manifest(self, build_id: str) -> Manifest:
+        """What a finished build says of itself.
+
+        Raises:
+            NoSuchBuild: there is none of that name.
+        """
+        ...
+
     def live(self) -> str | None:
         """Name of the live build."""
+        ...
+
+    def previous(self) -> str | None:
+        """Name of the build that was live before the live one: where a rollback goes."""
         ...
 
     def drop(self, build_id: str) -> None:
@@ -199,6 +255,18 @@ class CaptionIndex(Protocol):
             NoSuchBuild: there is none of that name.
         """
         ...
+
+
+def stored_captions(row: Row) -> list[StoredCaption]:
+    """All captions of a row: the one that is searched, then the others as they were given."""
+    current = StoredCaption(row.caption, "model", row.model_version, row.variant, is_current=True)
+    return [current, *row.others]
+
+
+def check_field(field_: str) -> None:
+    """Refuse a filter on a field that no row has."""
+    if field_ not in FIELDS:
+        raise IndexRefused(f"unknown field {field_!r}, expected one of {', '.join(FIELDS)}")
 
 
 def check_vector(vector: Vector, dims: int, where: str) -> None:

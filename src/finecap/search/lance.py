@@ -11,7 +11,7 @@ tags break the pruning of old versions. What is inside a build is `lance_build.p
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,10 +30,12 @@ from finecap.search.index import (
     Row,
     Search,
     SearchRequest,
+    StoredCaption,
     check_vector,
+    stored_captions,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
-from finecap.search.query import ATTRIBUTES
+from finecap.search.query import ATTRIBUTES, Filter
 
 _MANIFEST = "manifest.json"
 _STAGED = "staged"
@@ -102,12 +104,21 @@ class LanceIndex:
 
     def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
         """The best hits of the live build, or of the one named."""
-        name = build_id or self.live()
-        if name is None:
-            raise NoSuchBuild(f"no build is live in {self._folder}: run the pipeline to its index")
-        if name not in self._open:
-            self._open[name] = LanceBuild(self._sealed(name), self.manifest(name))
-        return self._open[name].search(request)
+        return self._opened(build_id).search(request)
+
+    def facets(
+        self, filter_: Filter | None = None, text: str = "", build_id: str | None = None
+    ) -> Mapping[str, Mapping[str, int]]:
+        """How many rows have each value of each field, most frequent first."""
+        return self._opened(build_id).facets(filter_, text)
+
+    def rows(self, images: Sequence[str], build_id: str | None = None) -> list[Row]:
+        """The rows of these images, as asked; images not held are left out."""
+        return self._opened(build_id).rows(images)
+
+    def captions(self, image: str, build_id: str | None = None) -> list[StoredCaption]:
+        """All that is stored of an image, the caption searched first."""
+        return [stored for row in self.rows([image], build_id) for stored in stored_captions(row)]
 
     def promote(self, build_id: str, *, expect: str | None) -> None:
         """Make a finished build live if `expect` is live, by compare-and-swap under a lock."""
@@ -131,13 +142,11 @@ class LanceIndex:
 
     def live(self) -> str | None:
         """Name of the live build."""
-        path = self._folder / "live.json"
-        if not path.exists():
-            return None
-        state = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(state, dict) or not isinstance(state.get("build"), str):  # pyright: ignore[reportUnknownMemberType]
-            raise IndexRefused(f'{path}: expected {{"build": NAME}}; promote a build again')
-        return cast("str", state["build"])
+        return self._state().get("build")
+
+    def previous(self) -> str | None:
+        """Name of the build that was live before the live one."""
+        return self._state().get("previous")
 
     def manifest(self, build_id: str) -> Manifest:
         """What a finished build says of itself.
@@ -166,6 +175,25 @@ class LanceIndex:
                 folder.rename(doomed)
             shutil.rmtree(self._folder / "dropped")
 
+    def _opened(self, build_id: str | None) -> LanceBuild:
+        """The live build, or the one named, open for reading."""
+        name = build_id or self.live()
+        if name is None:
+            raise NoSuchBuild(f"no build is live in {self._folder}: run the pipeline to its index")
+        if name not in self._open:
+            self._open[name] = LanceBuild(self._sealed(name), self.manifest(name))
+        return self._open[name]
+
+    def _state(self) -> dict[str, str | None]:
+        """What live.json says; {} before the first promotion."""
+        path = self._folder / "live.json"
+        if not path.exists():
+            return {}
+        state = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(state, dict) or not isinstance(state.get("build"), str):
+            raise IndexRefused(f'{path}: expected {{"build": NAME}}; promote a build again')
+        return cast("dict[str, str | None]", state)
+
     def _sealed(self, build_id: str) -> Path:
         return self._folder / "builds" / build_id
 
@@ -190,23 +218,27 @@ def _read_manifest(path: Path) -> Manifest:
         raise IndexRefused(f"{path} is not a manifest of this version: {error}") from error
 
 
+_TEXTS = ("image", "path", "caption", "split", "model_version", "variant")
+_OTHER = ("caption", "source", "model_version", "variant")
+
+
 def _schema(dims: int) -> Any:
-    text = [(name, _pa.string()) for name in ("image", "path", "caption", "split", "model_version")]
+    texts = [(name, _pa.string()) for name in _TEXTS]
     lists = [(name, _pa.list_(_pa.string())) for name in ATTRIBUTES]
-    return _pa.schema([*text, *lists, ("vector", _pa.list_(_pa.float16(), dims))])
+    others = ("others", _pa.list_(_pa.struct([(name, _pa.string()) for name in _OTHER])))
+    return _pa.schema([*texts, *lists, others, ("vector", _pa.list_(_pa.float16(), dims))])
 
 
 def _arrow(rows: list[Row], dims: int) -> Any:
     """Rows as an Arrow table of the staging schema; vectors become fp16."""
     schema = _schema(dims)
     vectors = np.stack([row.vector for row in rows]).astype(np.float16)  # (N, D)
-    columns = [
-        _pa.array([getattr(row, name) for row in rows], _pa.string())
-        for name in ("image", "path", "caption", "split", "model_version")
-    ]
+    columns = [_pa.array([getattr(row, name) for row in rows], _pa.string()) for name in _TEXTS]
     columns += [
         _pa.array([list(row.attributes.get(name, ())) for row in rows], _pa.list_(_pa.string()))
         for name in ATTRIBUTES
     ]
+    others = [[{name: getattr(o, name) for name in _OTHER} for o in row.others] for row in rows]
+    columns.append(_pa.array(others, schema.field("others").type))
     columns.append(_pa.FixedSizeListArray.from_arrays(_pa.array(vectors.reshape(-1)), dims))
     return _pa.Table.from_arrays(columns, schema=schema)

@@ -13,7 +13,7 @@ those would be 0.96 and 0.78, and "boats" would find no boat.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,12 +21,21 @@ import lancedb  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from lancedb import query as lance_query  # pyright: ignore[reportMissingTypeStubs]
-from lancedb.index import FTS, Bitmap, LabelList  # pyright: ignore[reportMissingTypeStubs]
+from lancedb.index import FTS, Bitmap, BTree, LabelList  # pyright: ignore[reportMissingTypeStubs]
 
-from finecap.search.index import Hit, IndexRefused, Manifest, SearchRequest, check_vector
+from finecap.search.index import (
+    Hit,
+    IndexRefused,
+    Manifest,
+    Row,
+    SearchRequest,
+    StoredCaption,
+    check_field,
+    check_vector,
+)
+from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
     ATTRIBUTES,
-    FIELDS,
     STOP_WORDS,
     And,
     Filter,
@@ -50,6 +59,7 @@ PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
     "bm25_stop_words": list(STOP_WORDS),
     "vectors": "flat fp16, exact",
 }
+_BITMAPS = ("split", "model_version")
 _DEPTH = 100
 """Candidates of each ranking that fusion sees, at least ten per hit asked for."""
 _TIE_WINDOW = 4096
@@ -65,6 +75,9 @@ def seal_rows(folder: Path, staged: Any) -> None:
     dims = rows.schema.field("vector").type.list_size
     flat = rows.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     write_vectors(folder / VECTORS, flat.reshape(-1, dims).astype(np.float16))
+    columns = {name: rows.column(name).to_pylist() for name in ATTRIBUTES}
+    columns |= {name: [[v] for v in rows.column(name).to_pylist()] for name in _BITMAPS}
+    write_postings(folder, columns)
     numbered = rows.drop_columns(["vector"]).append_column(
         "row", _pa.array(np.arange(rows.num_rows, dtype=np.int64))
     )
@@ -75,8 +88,10 @@ def seal_rows(folder: Path, staged: Any) -> None:
     table.create_index("caption", config=_full_text())
     for field in ATTRIBUTES:
         table.create_index(field, config=LabelList())
-    for field in ("split", "model_version"):
+    for field in _BITMAPS:
         table.create_index(field, config=Bitmap())
+    for field in ("image", "row"):
+        table.create_index(field, config=BTree())
 
 
 def _full_text() -> FTS:
@@ -97,8 +112,7 @@ def sql(filter_: Filter) -> str:
     """
     match filter_:
         case Has(field, value):
-            if field not in FIELDS:
-                raise IndexRefused(f"unknown field {field!r}, expected one of {', '.join(FIELDS)}")
+            check_field(field)
             literal = "'" + value.replace("'", "''") + "'"
             listed = field in ATTRIBUTES
             return f"array_has_any({field}, [{literal}])" if listed else f"{field} = {literal}"
@@ -121,6 +135,7 @@ class LanceBuild:
         """
         self.manifest = manifest
         self._vectors = FlatVectors(folder / VECTORS)
+        self._postings = Postings(folder, manifest.rows)
         self._table = cast("Any", lancedb.connect(folder)).open_table(TABLE)
         found = (self._table.count_rows(), self._vectors.rows, self._vectors.dims)
         if found != (manifest.rows, manifest.rows, manifest.dims):
@@ -135,12 +150,50 @@ class LanceBuild:
             raise IndexRefused(f"limit is {request.limit}, expected at least 1")
         if request.vector is not None:
             check_vector(request.vector, self.manifest.dims, "query")
-        left = None if request.filter is None else self._rows_left(request.filter)
+        left = (
+            None if request.filter is None else np.flatnonzero(self._postings.mask(request.filter))
+        )
         if left is not None and not len(left):
             return []
         if not request.text and request.vector is None:
             return self._hits([(int(row), 0.0) for row in self._first(left, request)], [], [], "")
         return self._ranked(request, left)
+
+    def facets(self, filter_: Filter | None, text: str) -> Mapping[str, Mapping[str, int]]:
+        """Rows with each value, of those that pass and whose caption has one of the words."""
+        masks = [] if filter_ is None else [self._postings.mask(filter_)]
+        if text:
+            masks.append(self._saying(text))
+        return self._postings.counts(np.logical_and.reduce(masks) if masks else None)
+
+    def rows(self, images: Sequence[str]) -> list[Row]:
+        """Rows with their vectors, in the order asked."""
+        if not images:
+            return []
+        quoted = ", ".join("'" + image.replace("'", "''") + "'" for image in images)
+        found = self._table.search().where(f"image IN ({quoted})").limit(len(images)).to_arrow()
+        held = {row["image"]: row for row in found.to_pylist()}
+        return [self._row(held[image]) for image in images if image in held]
+
+    def _row(self, stored: Mapping[str, Any]) -> Row:
+        return Row(
+            image=stored["image"],
+            path=stored["path"],
+            caption=stored["caption"],
+            vector=self._vectors.vector(stored["row"]),
+            attributes={name: tuple(stored[name]) for name in ATTRIBUTES},
+            split=stored["split"],
+            model_version=stored["model_version"],
+            variant=stored["variant"],
+            others=tuple(StoredCaption(**other) for other in stored["others"]),
+        )
+
+    def _saying(self, text: str) -> Mask:
+        """Which rows' captions have one of the words, (N,)."""
+        query = self._table.search(_match(text, "caption"), query_type="fts").select(["row"])
+        said = np.zeros(self.manifest.rows, dtype=np.bool_)
+        said[query.limit(self.manifest.rows).to_arrow().column("row").to_numpy()] = True
+        return said
 
     def _first(self, left: "np.ndarray | None", request: SearchRequest) -> "np.ndarray":
         """Row numbers in image order: what a filter alone answers."""
@@ -158,11 +211,6 @@ class LanceBuild:
             pictures = _with_ties(lambda n: self._vectors.nearest(vector, n, left), depth)
         order = _fuse(words, pictures, request) if fused else words or pictures
         return self._hits(order[: request.limit], words, pictures, request.text)
-
-    def _rows_left(self, filter_: Filter) -> "np.ndarray":
-        """Numbers of the rows that pass, ascending."""
-        query = self._table.search().where(sql(filter_)).select(["row"]).limit(self.manifest.rows)
-        return np.sort(query.to_arrow().column("row").to_numpy())
 
     def _words(self, text: str, filter_: Filter | None, depth: int) -> list[tuple[int, float]]:
         """Rows by BM25, ties by row."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from finecap.search.attributes import canonical_value
+from finecap.search.engines import open_index
 from finecap.search.files import export_digest
 from finecap.search.index import (
     Hit,
@@ -21,7 +22,6 @@ from finecap.search.index import (
     SearchRequest,
     Vector,
 )
-from finecap.search.lance import LanceIndex
 from finecap.search.query import parse
 
 if TYPE_CHECKING:  # a search by words alone runs without torch
@@ -50,7 +50,7 @@ def load_live_manifest(home: Path) -> Manifest:
     Raises:
         NoSuchBuild: nothing is live there.
     """
-    index = LanceIndex(home / INDEX)
+    index = open_index(home / INDEX)
     live = index.live()
     if live is None:
         raise NoSuchBuild(
@@ -85,7 +85,7 @@ class Searcher:
         """Use `Searcher.open`."""
         self.manifest = manifest
         self._home = home
-        self._index = LanceIndex(home / INDEX)
+        self._index = open_index(home / INDEX)
         self._encoder: TextEncoder | None = None
 
     @classmethod

@@ -28,13 +28,17 @@ class FlatVectors:
 
     def __init__(self, path: Path) -> None:
         """Map the file and hand its codes to the scanner."""
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)  # (N, D)
+        stored = self._stored = np.load(path, mmap_mode="r", allow_pickle=False)  # (N, D)
         self.rows, self.dims = (int(size) for size in stored.shape)
         self._scanner = _faiss.IndexScalarQuantizer(
             self.dims, _faiss.ScalarQuantizer.QT_fp16, _faiss.METRIC_INNER_PRODUCT
         )
         # fp16 values are the quantizer's codes: the bytes are taken over, nothing is converted.
         self._scanner.add_sa_codes(stored.view(np.uint8))
+
+    def vector(self, row: int) -> Vector:
+        """One row as it is stored, (D,)."""
+        return np.asarray(self._stored[row], dtype=np.float32)
 
     def nearest(
         self, vector: Vector, limit: int, left: NDArray[np.int64] | None = None

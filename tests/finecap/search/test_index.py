@@ -1,11 +1,19 @@
 """The contract: what every engine answers. A new engine is one more parameter of `index`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from finecap.search.index import IndexRefused, NoSuchBuild, PromoteConflict, SearchRequest
+from finecap.search.index import (
+    IndexRefused,
+    NoSuchBuild,
+    PromoteConflict,
+    SearchRequest,
+    StoredCaption,
+)
 from finecap.search.lance import LanceIndex
-from finecap.search.query import And, Has, Not, Or, passes
+from finecap.search.query import FIELDS, And, Has, Not, Or, passes, stem
 
 ENGINES = {"lance": LanceIndex}
 
@@ -194,9 +202,69 @@ class TestBuilding:
         assert images(index.search(SearchRequest("world"), "bare")) == [gallery.image(1)]
 
 
+class TestReading:
+    @pytest.mark.parametrize(
+        ("filter_", "text"),
+        [
+            (None, ""),
+            (Has("colour", "red"), ""),
+            (Not(Has("background", "sea")), ""),
+            (And((Has("split", "val"), Or((Has("object", "boat"), Has("object", "car"))))), ""),
+            (None, "boat house"),
+            (Has("colour", "red"), "car"),
+            (None, "zebra"),
+            (Or(()), ""),
+        ],
+    )
+    def test_facets_count_the_rows_that_pass_and_say_the_words(self, live, gallery, filter_, text):
+        expected = {}
+        for row in gallery.rows(gallery.captions, gallery.vectors(8)):
+            values = {**row.attributes, "split": (row.split,), "model_version": ("1",)}
+            said = {stem(word) for word in row.caption.split()} & {stem(w) for w in text.split()}
+            if (filter_ is None or passes(filter_, values)) and (said or not text):
+                for name in FIELDS:
+                    for value in values[name]:
+                        expected[name, value] = expected.get((name, value), 0) + 1
+        facets = live.facets(filter_, text)
+        assert list(facets) == list(FIELDS)
+        assert {(n, v): c for n, counts in facets.items() for v, c in counts.items()} == expected
+        for counts in facets.values():
+            assert list(counts.items()) == sorted(counts.items(), key=lambda i: (-i[1], i[0]))
+
+    def test_facets_of_an_unknown_field_are_refused(self, live):
+        with pytest.raises(IndexRefused, match="unknown field 'shape'"):
+            live.facets(Has("shape", "round"))
+
+    def test_rows_come_as_asked_and_as_they_were_given(self, index, gallery):
+        given = gallery.rows(gallery.captions, gallery.vectors(8))
+        said = (
+            StoredCaption("a boat", "model", "0", "mle"),
+            StoredCaption("the red boat, at sea", "human"),
+        )
+        given[5] = replace(given[5], variant="clip_s", others=said)
+        index.create(gallery.manifest("b", 8))
+        index.upsert("b", given)
+        index.finish("b", lambda _: 1.0)
+        found = index.rows([gallery.image(5), "it's nowhere", gallery.image(2)], "b")
+        for row, true in zip(found, (given[5], given[2]), strict=True):
+            assert replace(row, vector=None) == replace(true, vector=None)
+            assert np.allclose(row.vector, true.vector, atol=1e-3)
+        assert index.captions(gallery.image(5), "b") == [
+            StoredCaption(gallery.captions[5], "model", "1", "clip_s", is_current=True),
+            *said,
+        ]
+        assert index.captions("it's nowhere", "b") == index.rows([], "b") == []
+
+    def test_reading_before_anything_is_live_is_refused(self, index):
+        for read in (index.facets, lambda: index.rows(["a"]), lambda: index.captions("a")):
+            with pytest.raises(NoSuchBuild, match="no build is live"):
+                read()
+
+
 class TestGoingLive:
     def test_nothing_is_live_at_first(self, index):
         assert index.live() is None
+        assert index.previous() is None
         with pytest.raises(NoSuchBuild, match="no build is live"):
             index.search(SearchRequest("boat"))
 
@@ -206,7 +274,7 @@ class TestGoingLive:
             with pytest.raises(PromoteConflict, match=f"expected live build {expect}, found one"):
                 live.promote("two", expect=expect)
         live.promote("two", expect="one")
-        assert live.live() == "two"
+        assert (live.live(), live.previous()) == ("two", "one")
         live.promote("one", expect="two")
         assert live.live() == "one"
 

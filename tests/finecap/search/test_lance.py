@@ -109,6 +109,12 @@ def test_a_damaged_manifest_is_named(live, tmp_path):
 @pytest.mark.usefixtures("live")
 def test_a_finished_build_holds_no_staged_rows_and_half_precision_vectors(tmp_path):
     folder = tmp_path / "index" / "builds" / "one"
-    assert {p.name for p in folder.iterdir()} == {"manifest.json", "captions.lance", "vectors.npy"}
+    assert {p.name for p in folder.iterdir()} == {
+        "manifest.json",
+        "captions.lance",
+        "vectors.npy",
+        "values.json",
+        "postings.npy",
+    }
     assert not list((tmp_path / "index" / "building").iterdir())
     assert (folder / "vectors.npy").stat().st_size == 128 + 8 * 8 * 2
