@@ -6,7 +6,7 @@ step (`promote_build`), because whoever promotes has to say what they expect to 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +18,8 @@ from finecap.config import IndexConfig
 from finecap.log import Log
 from finecap.search.attributes import attributes_of
 from finecap.search.engines import open_index
-from finecap.search.files import exclusive, export_digest
+from finecap.search.files import export_digest
+from finecap.search.history import with_history
 from finecap.search.index import (
     CaptionIndex,
     IndexRefused,
@@ -28,6 +29,8 @@ from finecap.search.index import (
     Search,
     SearchRequest,
 )
+
+_NOBODY: Mapping[str, Sequence[str]] = {}
 
 _FORMAT = "2"
 """Part of a build's name: raise it when the same inputs should give another index."""
@@ -49,11 +52,13 @@ def build_index(
     created_at: str,
     config: IndexConfig,
     log: Log,
+    references: Mapping[str, Sequence[str]] = _NOBODY,
 ) -> Manifest:
     """A finished, checked build of these captions; not live yet.
 
     Args:
-        captions: parquet with `image`, `caption` and optionally `split`, `model_version`.
+        captions: parquet with `image`, `caption` and optionally `split`, `model_version`,
+            `variant`.
         vectors: (N, D), unit length, row i of `images[i]`.
         images: the gallery; each has exactly one caption.
         index_folder: the index, in the home folder that the models' paths are relative to.
@@ -64,6 +69,7 @@ def build_index(
         created_at: ISO 8601.
         config: the recall a build must show, and how many builds stay.
         log: told of progress.
+        references: what people said of the images, kept beside the captions that are searched.
 
     Raises:
         IndexRefused: captions, images and vectors do not match, or recall@10 is too low.
@@ -87,15 +93,17 @@ def build_index(
         rows=vectors.shape[0],
         created_at=created_at,
     )
-    with exclusive(index_folder / ".building"):
+    index = open_index(index_folder)
+    with index.building():
         return _built(
-            open_index(index_folder),
+            index,
             manifest,
             table=table,
             vectors=vectors,
             data_folder=data_folder,
             config=config,
             log=log,
+            references=references,
         )
 
 
@@ -119,7 +127,7 @@ def read_captions(captions: Path, images: Sequence[str]) -> pd.DataFrame:
     for name in ("image", "caption"):
         if name not in table.columns:
             raise IndexRefused(f"{captions}: no column {name!r}, found {list(table.columns)}")
-    for name in ("split", "model_version"):
+    for name in ("split", "model_version", "variant"):
         if name not in table.columns:
             table[name] = ""
     written, gallery = list(table["image"].astype(str)), set(images)
@@ -181,6 +189,7 @@ def _built(
     data_folder: str,
     config: IndexConfig,
     log: Log,
+    references: Mapping[str, Sequence[str]],
 ) -> Manifest:
     """The finished build, made now unless it is there; then older ones make room."""
     finished = {build.build_id: build for build in index.builds()}
@@ -191,7 +200,8 @@ def _built(
     index.create(manifest)
     for start in range(0, manifest.rows, _BATCH_ROWS):
         stop = min(start + _BATCH_ROWS, manifest.rows)
-        index.upsert(manifest.build_id, _rows(table, vectors, data_folder, range(start, stop)))
+        rows = _rows(table, vectors, data_folder, range(start, stop))
+        index.upsert(manifest.build_id, with_history(rows, index, references))
 
     def check(search: Search) -> float:
         images = list(table["image"])
@@ -234,6 +244,7 @@ def _rows(
             attributes=attributes_of(str(record["caption"])),
             split=str(record["split"]),
             model_version=str(record["model_version"]),
+            variant=str(record["variant"]),
         )
         for row, record in zip(span, records, strict=True)
     ]
@@ -259,7 +270,7 @@ def _build_id(
     digest.update("\0".join((_FORMAT, data_md5, data_folder)).encode())
     for model in models:
         digest.update(model.model_dump_json().encode())
-    columns = table[["image", "caption", "split", "model_version"]].astype(str)
+    columns = table[["image", "caption", "split", "model_version", "variant"]].astype(str)
     digest.update(columns.to_json(orient="values").encode())
     digest.update(str(vectors.shape).encode() + vectors.tobytes())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ finished build the one that is searched, by compare-and-swap.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -22,6 +23,9 @@ from finecap.search.query import FIELDS, Filter
 Vector = NDArray[np.float32]
 
 Mode = Literal["hybrid", "words", "picture"]
+
+WordsBy = Literal["bm25", "ts_rank_cd"]
+"""How an engine ranks words; `ts_rank_cd` is PostgreSQL's own, which knows no word's rarity."""
 
 
 class IndexRefused(ValueError):  # noqa: N818 - a refusal is the claim, not a failure of the engine
@@ -111,7 +115,7 @@ class Hit:
     """One answer, with everything that explains its place.
 
     `score` orders the answers and compares only within one of them. The parts are None where that
-    ranking did not reach the image.
+    ranking did not reach the image; `bm25_*` is the ranking by words, `words_by` says how it ranks.
     """
 
     image: str
@@ -120,6 +124,7 @@ class Hit:
     score: float
     bm25_rank: int | None = None
     bm25_score: float | None = None
+    words_by: WordsBy | None = None
     vector_rank: int | None = None
     vector_score: float | None = None
     matched_words: tuple[str, ...] = ()
@@ -147,6 +152,10 @@ Search = Callable[[SearchRequest], list[Hit]]
 
 class CaptionIndex(Protocol):
     """A store of immutable builds of captions and vectors, one of them live."""
+
+    def building(self) -> AbstractContextManager[None]:
+        """The right to build, which one process has at a time; others wait for it."""
+        ...
 
     def create(self, manifest: Manifest) -> None:
         """Open an empty build; one of that name left by a crash is wiped.

@@ -12,6 +12,7 @@ tags break the pruning of old versions. What is inside a build is `lance_build.p
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,10 @@ class LanceIndex:
         """Nothing is read or written before it is needed."""
         self._folder = folder
         self._open: dict[str, LanceBuild] = {}
+
+    def building(self) -> AbstractContextManager[None]:
+        """The right to build: a locked file in the folder."""
+        return exclusive(self._folder / ".building")
 
     def create(self, manifest: Manifest) -> None:
         """Open an empty build; one of that name left by a crash is wiped."""

@@ -13,7 +13,7 @@ those would be 0.96 and 0.78, and "boats" would find no boat.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from lancedb import query as lance_query  # pyright: ignore[reportMissingTypeStubs]
 from lancedb.index import FTS, Bitmap, BTree, LabelList  # pyright: ignore[reportMissingTypeStubs]
+from numpy.typing import NDArray
 
 from finecap.search.index import (
     Hit,
@@ -30,8 +31,8 @@ from finecap.search.index import (
     Row,
     SearchRequest,
     StoredCaption,
+    Vector,
     check_field,
-    check_vector,
 )
 from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
@@ -43,11 +44,8 @@ from finecap.search.query import (
     Not,
     Or,
     Ranking,
-    matched_words,
-    ranks,
-    reciprocal_rank,
-    weighted,
 )
+from finecap.search.ranking import Ranked, check_request, rank
 from finecap.search.vectors import FlatVectors, write_vectors
 
 TABLE = "captions"
@@ -60,10 +58,6 @@ PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
     "vectors": "flat fp16, exact",
 }
 _BITMAPS = ("split", "model_version")
-_DEPTH = 100
-"""Candidates of each ranking that fusion sees, at least ten per hit asked for."""
-_TIE_WINDOW = 4096
-"""Ties at a ranking's end are completed up to so many rows; past it the engine's cut stands."""
 
 _pa = cast("Any", pa)
 _match = cast("Any", lance_query.MatchQuery)
@@ -146,18 +140,21 @@ class LanceBuild:
 
     def search(self, request: SearchRequest) -> list[Hit]:
         """The best hits, best first, ties by image."""
-        if request.limit < 1:
-            raise IndexRefused(f"limit is {request.limit}, expected at least 1")
-        if request.vector is not None:
-            check_vector(request.vector, self.manifest.dims, "query")
-        left = (
-            None if request.filter is None else np.flatnonzero(self._postings.mask(request.filter))
-        )
+        check_request(request, self.manifest.dims)
+        left = None if request.filter is None else self._rows_left(request.filter)
         if left is not None and not len(left):
             return []
-        if not request.text and request.vector is None:
-            return self._hits([(int(row), 0.0) for row in self._first(left, request)], [], [], "")
-        return self._ranked(request, left)
+        if request.text or request.vector is not None:
+            ranked = rank(
+                request,
+                lambda limit: self._words(request.text, request.filter, limit),
+                lambda limit: self._pictures(request.vector, left, limit),
+            )
+        else:
+            first = np.arange(self.manifest.rows) if left is None else left
+            ranked = Ranked([(_name(int(row)), 0.0) for row in first[: request.limit]])
+        hits = self._hits([int(name) for name, _ in ranked.order])
+        return ranked.explained(hits, request.text, "bm25")
 
     def facets(self, filter_: Filter | None, text: str) -> Mapping[str, Mapping[str, int]]:
         """Rows with each value, of those that pass and whose caption has one of the words."""
@@ -195,101 +192,46 @@ class LanceBuild:
         said[query.limit(self.manifest.rows).to_arrow().column("row").to_numpy()] = True
         return said
 
-    def _first(self, left: "np.ndarray | None", request: SearchRequest) -> "np.ndarray":
-        """Row numbers in image order: what a filter alone answers."""
-        rows = np.arange(self.manifest.rows) if left is None else left
-        return rows[: request.limit]
+    def _rows_left(self, filter_: Filter) -> NDArray[np.int64]:
+        """Numbers of the rows that pass, ascending."""
+        return np.flatnonzero(self._postings.mask(filter_))
 
-    def _ranked(self, request: SearchRequest, left: "np.ndarray | None") -> list[Hit]:
-        """Hits by words, by picture, or by both fused."""
-        fused = bool(request.text) and request.vector is not None
-        depth = max(_DEPTH, 10 * request.limit) if fused else request.limit
-        words = self._words(request.text, request.filter, depth) if request.text else []
-        pictures: list[tuple[int, float]] = []
-        if request.vector is not None:
-            vector = request.vector
-            pictures = _with_ties(lambda n: self._vectors.nearest(vector, n, left), depth)
-        order = _fuse(words, pictures, request) if fused else words or pictures
-        return self._hits(order[: request.limit], words, pictures, request.text)
-
-    def _words(self, text: str, filter_: Filter | None, depth: int) -> list[tuple[int, float]]:
+    def _words(self, text: str, filter_: Filter | None, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
+        query = self._table.search(_match(text, "caption"), query_type="fts")
+        if filter_ is not None:
+            query = query.where(sql(filter_), prefilter=True)
+        found = query.select(["row", "_score"]).limit(min(limit, self.manifest.rows)).to_arrow()
+        rows, scores = found.column("row").to_pylist(), found.column("_score").to_pylist()
+        scored = sorted(zip(rows, scores, strict=True), key=lambda item: (-item[1], item[0]))
+        return [(_name(row), score) for row, score in scored]
 
-        def best(limit: int) -> list[tuple[int, float]]:
-            query = self._table.search(_match(text, "caption"), query_type="fts")
-            if filter_ is not None:
-                query = query.where(sql(filter_), prefilter=True)
-            found = query.select(["row", "_score"]).limit(limit).to_arrow()
-            scored = zip(
-                found.column("row").to_pylist(), found.column("_score").to_pylist(), strict=True
-            )
-            return sorted(scored, key=lambda item: (-item[1], item[0]))
-
-        return _with_ties(best, min(depth, self.manifest.rows))
-
-    def _hits(
-        self,
-        order: list[tuple[int, float]],
-        words: list[tuple[int, float]],
-        pictures: list[tuple[int, float]],
-        text: str,
-    ) -> list[Hit]:
-        """Rows with their scores as hits, captions and attributes read from the table."""
-        if not order:
+    def _pictures(
+        self, vector: Vector | None, left: NDArray[np.int64] | None, limit: int
+    ) -> Ranking:
+        """Rows by cosine, ties by row."""
+        if vector is None:
             return []
-        wanted = ", ".join(str(row) for row, _ in order)
-        found = self._table.search().where(f"row IN ({wanted})").limit(len(order)).to_arrow()
-        rows = {row["row"]: row for row in found.to_pylist()}
-        by_words, by_picture = _explained(words), _explained(pictures)
-        return [
-            Hit(
-                image=rows[row]["image"],
-                path=rows[row]["path"],
-                caption=rows[row]["caption"],
-                score=score,
-                bm25_rank=by_words.get(row, (None, None))[0],
-                bm25_score=by_words.get(row, (None, None))[1],
-                vector_rank=by_picture.get(row, (None, None))[0],
-                vector_score=by_picture.get(row, (None, None))[1],
-                matched_words=matched_words(text, rows[row]["caption"]),
-                attributes={name: tuple(rows[row][name]) for name in ATTRIBUTES},
+        return [(_name(row), score) for row, score in self._vectors.nearest(vector, limit, left)]
+
+    def _hits(self, rows: Sequence[int]) -> dict[str, Hit]:
+        """Captions and attributes of these rows, by name; scores are not known here."""
+        if not rows:
+            return {}
+        wanted = ", ".join(map(str, rows))
+        found = self._table.search().where(f"row IN ({wanted})").limit(len(rows)).to_arrow()
+        return {
+            _name(row["row"]): Hit(
+                image=row["image"],
+                path=row["path"],
+                caption=row["caption"],
+                score=0.0,
+                attributes={name: tuple(row[name]) for name in ATTRIBUTES},
             )
-            for row, score in order
-        ]
+            for row in found.to_pylist()
+        }
 
 
-def _with_ties(
-    best: Callable[[int], list[tuple[int, float]]], depth: int
-) -> list[tuple[int, float]]:
-    """At least `depth` best rows where there are so many, and all that tie with the last of them.
-
-    An engine asked for ten of fifty equal rows returns whichever it met first; asking on until the
-    ties are complete makes the cut ours, by row number.
-    """
-    limit = depth + 1
-    while True:
-        found = best(limit)
-        complete = len(found) < limit or found[-1][1] < found[depth - 1][1]
-        if complete or limit >= _TIE_WINDOW:
-            return found
-        limit = min(4 * limit, max(_TIE_WINDOW, depth + 1))
-
-
-def _fuse(
-    words: list[tuple[int, float]], pictures: list[tuple[int, float]], request: SearchRequest
-) -> list[tuple[int, float]]:
-    """Row numbers by fused score; names of equal width keep ties in row order."""
-    named = [_named(words), _named(pictures)]
-    weight = request.picture_weight
-    fused = reciprocal_rank(named) if weight is None else weighted(*named, picture_weight=weight)
-    return [(int(name), score) for name, score in fused]
-
-
-def _named(ranking: list[tuple[int, float]]) -> Ranking:
-    return [(f"{row:012d}", score) for row, score in ranking]
-
-
-def _explained(ranking: list[tuple[int, float]]) -> dict[int, tuple[int, float]]:
-    """(rank, score) by row."""
-    placed = ranks(_named(ranking))
-    return {row: (placed[f"{row:012d}"], score) for row, score in ranking}
+def _name(row: int) -> str:
+    """The row's number at a width at which names sort as rows do."""
+    return f"{row:012d}"

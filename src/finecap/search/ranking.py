@@ -1,0 +1,96 @@
+"""Two rankings made one, alike on every engine: candidates, ties, fusion, and why a hit is there.
+
+An engine says which rows are its best by words and by picture; everything after that is here. Names
+are whatever sorts as images do: images themselves, or row numbers written at equal width.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from finecap.search.index import Hit, IndexRefused, SearchRequest, WordsBy, check_vector
+from finecap.search.query import Ranking, matched_words, ranks, reciprocal_rank, weighted
+
+_DEPTH = 100
+"""Candidates of each ranking that fusion sees, at least ten per hit asked for."""
+_TIE_WINDOW = 4096
+"""Ties at a ranking's end are completed up to so many rows; past it the engine's cut stands."""
+
+Best = Callable[[int], Ranking]
+"""An engine's so many best, best first, ties by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """The answer's order, and the rankings that it was made of."""
+
+    order: Ranking
+    words: Ranking = ()
+    pictures: Ranking = ()
+
+    def explained(self, hits: Mapping[str, Hit], text: str, words_by: WordsBy) -> list[Hit]:
+        """The hits of `order`, each with its score, its place in both rankings, its words."""
+        by_words, by_picture = _places(self.words), _places(self.pictures)
+        return [
+            replace(
+                hits[name],
+                score=score,
+                bm25_rank=by_words.get(name, _NOWHERE)[0],
+                bm25_score=by_words.get(name, _NOWHERE)[1],
+                words_by=words_by if name in by_words else None,
+                vector_rank=by_picture.get(name, _NOWHERE)[0],
+                vector_score=by_picture.get(name, _NOWHERE)[1],
+                matched_words=matched_words(text, hits[name].caption),
+            )
+            for name, score in self.order
+        ]
+
+
+_NOWHERE = (None, None)
+
+
+def check_request(request: SearchRequest, dims: int) -> None:
+    """Refuse what no engine can answer.
+
+    Raises:
+        IndexRefused: no hits are wanted, or the vector does not fit a build of so many dims.
+    """
+    if request.limit < 1:
+        raise IndexRefused(f"limit is {request.limit}, expected at least 1")
+    if request.vector is not None:
+        check_vector(request.vector, dims, "query")
+
+
+def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
+    """By words, by picture, or by both fused: whichever the request asks for."""
+    fused = bool(request.text) and request.vector is not None
+    depth = max(_DEPTH, 10 * request.limit) if fused else request.limit
+    by_words = with_ties(words, depth) if request.text else []
+    by_picture = with_ties(pictures, depth) if request.vector is not None else []
+    if not fused:
+        order = by_words or by_picture
+    elif request.picture_weight is None:
+        order = reciprocal_rank([by_words, by_picture])
+    else:
+        order = weighted(by_words, by_picture, request.picture_weight)
+    return Ranked(order[: request.limit], by_words, by_picture)
+
+
+def with_ties(best: Best, depth: int) -> Ranking:
+    """At least `depth` best where there are so many, and all that tie with the last of them.
+
+    An engine asked for ten of fifty equal rows returns whichever it met first; asking on until the
+    ties are complete makes the cut ours, by name.
+    """
+    limit = depth + 1
+    while True:
+        found = best(limit)
+        complete = len(found) < limit or found[-1][1] < found[depth - 1][1]
+        if complete or limit >= _TIE_WINDOW:
+            return found
+        limit = min(4 * limit, max(_TIE_WINDOW, depth + 1))
+
+
+def _places(ranking: Ranking) -> dict[str, tuple[int, float]]:
+    """(rank, score) by name."""
+    placed = ranks(ranking)
+    return {name: (placed[name], score) for name, score in ranking}

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from finecap.search.index import Hit, IndexRefused, SearchRequest
+from finecap.search.ranking import Ranked, check_request, rank, with_ties
+
+WORDS = [("a", 3.0), ("b", 2.0), ("c", 2.0)]
+PICTURES = [("c", 0.9), ("a", 0.5), ("d", 0.1)]
+VECTOR = np.array([1, 0], np.float32)
+
+
+def best(ranking):
+    return lambda limit: ranking[:limit]
+
+
+def ask(limit=10, **asked):
+    return rank(SearchRequest(limit=limit, **asked), best(WORDS), best(PICTURES))
+
+
+def test_one_ranking_alone_is_the_order():
+    assert ask(text="boat").order == WORDS
+    assert ask(vector=VECTOR).order == PICTURES
+    assert ask(text="boat", limit=1).order == WORDS[:1]
+
+
+def test_both_are_fused_by_reciprocal_rank_or_by_weight():
+    fused = dict(ask(text="boat", vector=VECTOR).order)
+    assert fused["a"] == pytest.approx(1 / 61 + 1 / 62)
+    assert fused["c"] == pytest.approx(1 / 62 + 1 / 61)
+    weighted = ask(text="boat", vector=VECTOR, picture_weight=1.0).order
+    assert [name for name, _ in weighted[:2]] == ["c", "a"]
+
+
+def test_words_without_a_match_leave_the_pictures_to_decide():
+    fused = rank(SearchRequest("zebra", VECTOR), best([]), best(PICTURES)).order
+    assert [name for name, _ in fused] == ["c", "a", "d"]
+
+
+def test_a_hit_says_its_places_and_its_words():
+    ranked = ask(text="boats", vector=VECTOR, limit=4)
+    hits = {name: Hit(name, name, f"a boat {name}", 0.0) for name in "abcd"}
+    told = {hit.image: hit for hit in ranked.explained(hits, "boats", "bm25")}
+    assert (told["c"].bm25_rank, told["c"].vector_rank, told["c"].words_by) == (2, 1, "bm25")
+    assert (told["d"].bm25_rank, told["d"].bm25_score, told["d"].words_by) == (None, None, None)
+    assert told["b"].vector_rank is None
+    assert told["a"].matched_words == ("boat",)
+
+
+def test_ties_at_the_cut_are_completed():
+    asked = []
+
+    def engine(limit):
+        asked.append(limit)
+        return [(f"{row:03d}", 1.0) for row in range(min(limit, 50))]
+
+    assert len(with_ties(engine, 10)) == 50
+    assert asked == [11, 44, 176]
+    assert len(with_ties(best(WORDS), 1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        (SearchRequest("boat", limit=0), "limit is 0"),
+        (SearchRequest(vector=np.ones(3, np.float32)), r"query: vector has shape \(3,\)"),
+    ],
+)
+def test_what_no_engine_can_answer_is_refused(request_, message):
+    with pytest.raises(IndexRefused, match=message):
+        check_request(request_, 2)
+
+
+def test_nothing_ranked_is_no_hit():
+    assert Ranked([]).explained({}, "", "bm25") == []
