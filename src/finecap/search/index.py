@@ -85,6 +85,15 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Derived:
+    """A sentence made from a caption for training: still right, or corrupted on purpose."""
+
+    text: str
+    is_grammatical: bool
+    change: str = ""  # what was done, e.g. "swap" or "colour"
+
+
+@dataclass(frozen=True, slots=True)
 class StoredCaption:
     """One thing said of an image: by a version of a model, or by a person."""
 
@@ -93,6 +102,9 @@ class StoredCaption:
     model_version: str = ""  # empty for people
     variant: str = ""  # what the version was trained for, e.g. "clip_s_grammar"
     is_current: bool = False  # the caption that is searched
+    derived: tuple[Derived, ...] = ()
+    trained: tuple[str, ...] = ()  # "model/version" of each that was trained on it
+    vector: Vector | None = field(default=None, compare=False)  # (D,), unit length: as text
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +120,8 @@ class Row:
     model_version: str = ""
     variant: str = ""
     others: Sequence[StoredCaption] = ()  # earlier versions' captions and people's; not searched
+    caption_vector: Vector | None = None  # (D,), unit length: the caption as text
+    hidden: str = ""  # where the image's hidden representation lies: file#row of a feature shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +282,14 @@ class CaptionIndex(Protocol):
 
 def stored_captions(row: Row) -> list[StoredCaption]:
     """All captions of a row: the one that is searched, then the others as they were given."""
-    current = StoredCaption(row.caption, "model", row.model_version, row.variant, is_current=True)
+    current = StoredCaption(
+        row.caption,
+        "model",
+        row.model_version,
+        row.variant,
+        is_current=True,
+        vector=row.caption_vector,
+    )
     return [current, *row.others]
 
 
@@ -276,6 +297,19 @@ def check_field(field_: str) -> None:
     """Refuse a filter on a field that no row has."""
     if field_ not in FIELDS:
         raise IndexRefused(f"unknown field {field_!r}, expected one of {', '.join(FIELDS)}")
+
+
+def check_batch(rows: Sequence[Row], dims: int) -> None:
+    """Refuse a batch with an image twice, or with a vector that does not fit the build."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.image in seen:
+            raise IndexRefused(f"image {row.image} comes twice in one batch, expected once")
+        seen.add(row.image)
+        check_vector(row.vector, dims, f"image {row.image}")
+        for stored in stored_captions(row):
+            if stored.vector is not None:
+                check_vector(stored.vector, dims, f"image {row.image}, {stored.caption!r}")
 
 
 def check_vector(vector: Vector, dims: int, where: str) -> None:

@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,7 +33,8 @@ from finecap.search.index import (
     Search,
     SearchRequest,
     StoredCaption,
-    check_vector,
+    Vector,
+    check_batch,
     stored_captions,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
@@ -70,12 +72,7 @@ class LanceIndex:
         """Add or replace rows of an open build, in one transaction."""
         dims = self._staged_manifest(build_id).dims
         batch = list(rows)
-        images = [row.image for row in batch]
-        if len(set(images)) < len(images):
-            twice = next(image for image in images if images.count(image) > 1)
-            raise IndexRefused(f"image {twice} comes twice in one batch, expected once")
-        for row in batch:
-            check_vector(row.vector, dims, f"image {row.image}")
+        check_batch(batch, dims)
         if batch:
             merge = self._staged_table(build_id).merge_insert("image")
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
@@ -223,15 +220,26 @@ def _read_manifest(path: Path) -> Manifest:
         raise IndexRefused(f"{path} is not a manifest of this version: {error}") from error
 
 
-_TEXTS = ("image", "path", "caption", "split", "model_version", "variant")
-_OTHER = ("caption", "source", "model_version", "variant")
+_TEXTS = ("image", "path", "caption", "split", "model_version", "variant", "hidden")
+
+
+def _stored_type() -> Any:
+    """The Arrow type of a caption beside the one that is searched."""
+    texts = [(name, _pa.string()) for name in ("caption", "source", "model_version", "variant")]
+    derived = [("text", _pa.string()), ("is_grammatical", _pa.bool_()), ("change", _pa.string())]
+    lists = [
+        ("derived", _pa.list_(_pa.struct(derived))),
+        ("trained", _pa.list_(_pa.string())),
+        ("vector", _pa.binary()),
+    ]
+    return _pa.struct([*texts, *lists])
 
 
 def _schema(dims: int) -> Any:
     texts = [(name, _pa.string()) for name in _TEXTS]
     lists = [(name, _pa.list_(_pa.string())) for name in ATTRIBUTES]
-    others = ("others", _pa.list_(_pa.struct([(name, _pa.string()) for name in _OTHER])))
-    return _pa.schema([*texts, *lists, others, ("vector", _pa.list_(_pa.float16(), dims))])
+    others = [("others", _pa.list_(_stored_type())), ("caption_vector", _pa.binary())]
+    return _pa.schema([*texts, *lists, *others, ("vector", _pa.list_(_pa.float16(), dims))])
 
 
 def _arrow(rows: list[Row], dims: int) -> Any:
@@ -243,7 +251,27 @@ def _arrow(rows: list[Row], dims: int) -> Any:
         _pa.array([list(row.attributes.get(name, ())) for row in rows], _pa.list_(_pa.string()))
         for name in ATTRIBUTES
     ]
-    others = [[{name: getattr(o, name) for name in _OTHER} for o in row.others] for row in rows]
+    others = [[_record(stored) for stored in row.others] for row in rows]
     columns.append(_pa.array(others, schema.field("others").type))
+    encoded = [_halves(row.caption_vector) for row in rows]
+    columns.append(_pa.array(encoded, schema.field("caption_vector").type))
     columns.append(_pa.FixedSizeListArray.from_arrays(_pa.array(vectors.reshape(-1)), dims))
     return _pa.Table.from_arrays(columns, schema=schema)
+
+
+def _record(stored: StoredCaption) -> dict[str, Any]:
+    """The caption as a record of the staging schema."""
+    return {
+        "caption": stored.caption,
+        "source": stored.source,
+        "model_version": stored.model_version,
+        "variant": stored.variant,
+        "derived": [asdict(derived) for derived in stored.derived],
+        "trained": list(stored.trained),
+        "vector": _halves(stored.vector),
+    }
+
+
+def _halves(vector: Vector | None) -> bytes | None:
+    """As bytes: Lance guesses at lists of numbers whose name speaks of vectors."""
+    return None if vector is None else vector.astype("<f2").tobytes()

@@ -25,6 +25,7 @@ from lancedb.index import FTS, Bitmap, BTree, LabelList  # pyright: ignore[repor
 from numpy.typing import NDArray
 
 from finecap.search.index import (
+    Derived,
     Hit,
     IndexRefused,
     Manifest,
@@ -182,7 +183,9 @@ class LanceBuild:
             split=stored["split"],
             model_version=stored["model_version"],
             variant=stored["variant"],
-            others=tuple(StoredCaption(**other) for other in stored["others"]),
+            others=tuple(_stored_caption(other) for other in stored["others"]),
+            caption_vector=_vector(stored["caption_vector"]),
+            hidden=stored["hidden"],
         )
 
     def _saying(self, text: str) -> Mask:
@@ -230,6 +233,22 @@ class LanceBuild:
             )
             for row in found.to_pylist()
         }
+
+
+def _stored_caption(record: Mapping[str, Any]) -> StoredCaption:
+    return StoredCaption(
+        record["caption"],
+        record["source"],
+        record["model_version"],
+        record["variant"],
+        derived=tuple(Derived(**derived) for derived in record["derived"]),
+        trained=tuple(record["trained"]),
+        vector=_vector(record["vector"]),
+    )
+
+
+def _vector(halves: bytes | None) -> Vector | None:
+    return None if halves is None else np.frombuffer(halves, dtype="<f2").astype(np.float32)
 
 
 def _name(row: int) -> str:

@@ -188,9 +188,18 @@ def stem(word: str) -> str:
     return cast("Any", _stemmer()).stem(folded)
 
 
+def analysed(text: str) -> list[str]:
+    """The stems of the text's words, in order, stop words left out: what is ranked by.
+
+    >>> analysed("Two boats on the sea!")
+    ['two', 'boat', 'sea']
+    """
+    return [stem(word) for word in _WORD.findall(text) if word.lower() not in STOP_WORDS]
+
+
 def matched_words(query: str, caption: str) -> tuple[str, ...]:
     """Words of the caption, in its order and spelling, that the query asked for."""
-    asked = {stem(word) for word in _WORD.findall(query) if word.lower() not in STOP_WORDS}
+    asked = set(analysed(query))
     found = (word for word in _WORD.findall(caption) if stem(word) in asked)
     return tuple(dict.fromkeys(found))
 

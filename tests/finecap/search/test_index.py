@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from finecap.search.index import (
+    Derived,
     IndexRefused,
     NoSuchBuild,
     PromoteConflict,
@@ -237,18 +238,30 @@ class TestReading:
 
     def test_rows_come_as_asked_and_as_they_were_given(self, index, gallery):
         given = gallery.rows(gallery.captions, gallery.vectors(8))
+        derived = (Derived("red the boat", False, "swap"), Derived("the boat", True, "colour"))
         said = (
-            StoredCaption("a boat", "model", "0", "mle"),
-            StoredCaption("the red boat, at sea", "human"),
+            StoredCaption("a boat", "model", "0", "mle", vector=given[1].vector),
+            StoredCaption("the 'red' boat", "human", derived=derived, trained=("clip/2", "mle/1")),
         )
-        given[5] = replace(given[5], variant="clip_s", others=said)
+        given[5] = replace(
+            given[5],
+            variant="clip_s",
+            others=said,
+            hidden="features/grid.bin#5",
+            caption_vector=given[0].vector,
+        )
         index.create(gallery.manifest("b", 8))
         index.upsert("b", given)
         index.finish("b", lambda _: 1.0)
         found = index.rows([gallery.image(5), "it's nowhere", gallery.image(2)], "b")
         for row, true in zip(found, (given[5], given[2]), strict=True):
-            assert replace(row, vector=None) == replace(true, vector=None)
+            bare = {"vector": None, "caption_vector": None}
+            assert replace(row, **bare) == replace(true, **bare)
             assert np.allclose(row.vector, true.vector, atol=1e-3)
+        assert found[1].caption_vector is None
+        for stored, true in zip(index.captions(gallery.image(5), "b"), (0, 1, None), strict=True):
+            assert (stored.vector is None) == (true is None)
+            assert true is None or np.allclose(stored.vector, given[true].vector, atol=1e-3)
         assert index.captions(gallery.image(5), "b") == [
             StoredCaption(gallery.captions[5], "model", "1", "clip_s", is_current=True),
             *said,
