@@ -22,7 +22,25 @@ def open_index(folder: Path, url: str | None = None) -> CaptionIndex:
     url = os.environ.get(URL_VARIABLE, "") if url is None else url
     if not url:
         return LanceIndex(folder)
+    if url.startswith(("postgresql://", "postgres://")):
+        return _postgres(url)
     raise IndexRefused(
         f"{URL_VARIABLE} is {url.partition('://')[0]}://..., expected postgresql://USER@HOST/NAME, "
         "or unset for an index in the home folder"
     )
+
+
+def _postgres(url: str) -> CaptionIndex:
+    """The engine for many machines.
+
+    Raises:
+        IndexRefused: its driver is not installed.
+    """
+    try:
+        from finecap.search.postgres import PostgresIndex
+    except ImportError as error:
+        raise IndexRefused(
+            f"{URL_VARIABLE} names PostgreSQL, whose driver is missing: "
+            "pip install 'finecap[postgres]'"
+        ) from error
+    return PostgresIndex(url)

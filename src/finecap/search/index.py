@@ -306,6 +306,8 @@ def check_batch(rows: Sequence[Row], dims: int) -> None:
         if row.image in seen:
             raise IndexRefused(f"image {row.image} comes twice in one batch, expected once")
         seen.add(row.image)
+        if "\0" in row.image + row.caption:
+            raise IndexRefused(f"image {row.image!r}: name or caption holds NUL, expected text")
         check_vector(row.vector, dims, f"image {row.image}")
         for stored in stored_captions(row):
             if stored.vector is not None:

@@ -1,6 +1,6 @@
 """A small gallery with everything engines must tell apart: words, attributes, vectors, ties."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +9,9 @@ import pytest
 
 from finecap.search.attributes import attributes_of
 from finecap.search.index import CaptionIndex, Manifest, ModelReference, Row
+from finecap.search.lance import LanceIndex
+from finecap.search.postgres import PostgresIndex
+from tests.finecap.search.postgres_server import PostgresServer, running_server
 
 CAPTIONS = (
     "a red boat on the sea",
@@ -94,3 +97,25 @@ def home(tmp_path: Path) -> Path:
 def reference() -> Callable[[str], ModelReference]:
     """A reference to one of the exports in `home`."""
     return lambda name: ModelReference(name=name, version="3", path=f"models/{name}", run_id="r")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real server with pgvector."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["lance", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], CaptionIndex]:
+    """engine() opens the same empty index afresh, as another process would."""
+    if request.param == "lance":
+        return lambda: LanceIndex(tmp_path / "index")
+    url = request.getfixturevalue("postgres").migrated()
+    return lambda: PostgresIndex(url)
+
+
+@pytest.fixture
+def index(engine: Callable[[], CaptionIndex]) -> CaptionIndex:
+    """An empty index of every engine in turn."""
+    return engine()

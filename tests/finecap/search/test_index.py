@@ -1,4 +1,4 @@
-"""The contract: what every engine answers. A new engine is one more parameter of `index`."""
+"""The contract: what every engine answers. A new engine is one more parameter of `engine`."""
 
 from dataclasses import replace
 
@@ -13,15 +13,7 @@ from finecap.search.index import (
     SearchRequest,
     StoredCaption,
 )
-from finecap.search.lance import LanceIndex
 from finecap.search.query import FIELDS, And, Has, Not, Or, passes, stem
-
-ENGINES = {"lance": LanceIndex}
-
-
-@pytest.fixture(params=sorted(ENGINES))
-def index(request, tmp_path):
-    return ENGINES[request.param](tmp_path / "index")
 
 
 @pytest.fixture
