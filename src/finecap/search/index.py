@@ -24,8 +24,8 @@ Vector = NDArray[np.float32]
 
 Mode = Literal["hybrid", "words", "picture"]
 
-WordsBy = Literal["bm25", "ts_rank_cd"]
-"""How an engine ranks words; `ts_rank_cd` is PostgreSQL's own, which knows no word's rarity."""
+WordsBy = Literal["bm25"]
+"""How an engine ranks words. One that cannot compute BM25 has to say by what else it does."""
 
 
 class IndexRefused(ValueError):  # noqa: N818 - a refusal is the claim, not a failure of the engine

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -74,16 +75,20 @@ class LanceIndex:
         batch = list(rows)
         check_batch(batch, dims)
         if batch:
-            merge = self._staged_table(build_id).merge_insert("image")
+            table = self._staged_table(build_id)
+            merge = table.merge_insert("image")
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            merge.execute(_arrow(batch, dims))
+            if merge.execute(_arrow(batch, dims)).num_updated_rows:
+                _reclaim(table)
 
     def delete(self, build_id: str, images: Iterable[str]) -> None:
         """Remove rows from an open build."""
         self._staged_manifest(build_id)
         names = ", ".join("'" + image.replace("'", "''") + "'" for image in images)
         if names:
-            self._staged_table(build_id).delete(f"image IN ({names})")
+            table = self._staged_table(build_id)
+            table.delete(f"image IN ({names})")
+            _reclaim(table)
 
     def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
         """Index the rows, check the result, then make it visible by a rename."""
@@ -211,6 +216,11 @@ class LanceIndex:
 
     def _staged_table(self, build_id: str) -> Any:
         return cast("Any", lancedb.connect(self._staging(build_id))).open_table(_STAGED)
+
+
+def _reclaim(table: Any) -> None:
+    """Keep a build that is filled again and again from growing: replaced rows leave the disk."""
+    table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -24,7 +24,7 @@ from finecap.search.index import (
     check_batch,
     stored_captions,
 )
-from finecap.search.postgres_build import EXACT_UP_TO, PostgresBuild
+from finecap.search.postgres_build import PostgresBuild
 from finecap.search.postgres_rows import (
     HNSW_CONSTRUCTION,
     HNSW_M,
@@ -34,25 +34,29 @@ from finecap.search.postgres_rows import (
     delete_rows,
     drop_rows,
     index_rows,
+    reclaim_rows,
 )
 from finecap.search.postgres_schema import Connection, Database
 from finecap.search.query import STOP_WORDS, Filter
 
+EXACT_UP_TO = 20_000
+"""Rows that are scanned rather than looked up: some 20 ms of one thread at 512 dims."""
 _BUILDING = 1  # the lock that builders wait for
 
 
 class PostgresIndex:
     """`CaptionIndex` in a database; safe for many readers and, per build, one writer."""
 
-    def __init__(self, url: str, *, approximate_from: int = EXACT_UP_TO + 1) -> None:
+    def __init__(self, url: str, *, exact_up_to: int = EXACT_UP_TO) -> None:
         """Nothing is connected before it is needed.
 
         Args:
             url: postgresql://...
-            approximate_from: builds of so many rows get an approximate index of vectors.
+            exact_up_to: a build of more rows gets an approximate index of vectors, which is used
+                where its filter leaves more rows than so many.
         """
         self._database = Database(url)
-        self._approximate_from = approximate_from
+        self._exact_up_to = exact_up_to
 
     def building(self) -> AbstractContextManager[None]:
         """The right to build: a lock of the database."""
@@ -82,13 +86,17 @@ class PostgresIndex:
         with self._opened(build_id) as (connection, number, manifest):
             batch = list(rows)
             check_batch(batch, manifest.dims)
-            delete_rows(connection, number, [row.image for row in batch])
+            replaced = delete_rows(connection, number, [row.image for row in batch])
             copy_rows(connection, number, batch)
+        if replaced:
+            self._reclaim(number)
 
     def delete(self, build_id: str, images: Iterable[str]) -> None:
         """Remove rows from an open build."""
         with self._opened(build_id) as (connection, number, _):
-            delete_rows(connection, number, list(images))
+            removed = delete_rows(connection, number, list(images))
+        if removed:
+            self._reclaim(number)
 
     def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
         """Index the rows, check the result, then make it visible by one update."""
@@ -214,18 +222,23 @@ class PostgresIndex:
             except errors.UndefinedTable as error:  # dropped between two statements
                 raise NoSuchBuild(f"build {name} was dropped meanwhile: ask again") from error
 
+    def _reclaim(self, number: int) -> None:
+        """Keep a build that is filled again and again from growing."""
+        with self._database.connection() as connection:
+            reclaim_rows(connection, number)
+
     def _parameters(self, manifest: Manifest) -> dict[str, str | int | float | bool | list[str]]:
         """What the manifest says of the engine's indices."""
         stated: dict[str, str | int | float | bool | list[str]] = {
             "engine": "postgresql",
-            "words": "ts_rank_cd",
+            "words": "bm25",
             "stop_words": list(STOP_WORDS),
             "vectors": "halfvec, exact",
         }
-        if manifest.rows < self._approximate_from:
+        if manifest.rows <= self._exact_up_to:
             return stated
-        approximate = f"halfvec, hnsw past {EXACT_UP_TO} rows left"
-        return {**stated, "vectors": approximate, "hnsw_m": HNSW_M, "hnsw_ef": HNSW_CONSTRUCTION}
+        hnsw = {"hnsw_m": HNSW_M, "hnsw_ef_construction": HNSW_CONSTRUCTION}
+        return {**stated, **hnsw, "vectors": "halfvec, hnsw", "exact_up_to": self._exact_up_to}
 
 
 def _build(connection: Connection, build_id: str) -> tuple[int, bool] | None:

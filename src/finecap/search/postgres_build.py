@@ -1,12 +1,17 @@
 """Questions to one build in PostgreSQL: SQL, with every value a parameter.
 
-Words are ranked by `ts_rank_cd` (Clarke, Cormack, Tudhope, "Relevance ranking for one to three term
-queries", 2000), any of the words matching, length counted in; unlike BM25 it knows no word's
-rarity, and every hit says so. Pictures are scanned exactly while few rows are left, by the build or
-by its filter, and found by HNSW past that. Why: an approximate index under a selective filter is
-where recall is lost (pgvector 0.885 at 0.1 % of the rows), and a scan of few rows is quick.
+Words are ranked by BM25 (Robertson, Zaragoza, "The probabilistic relevance framework", 2009, eq.
+3.15; k1, b as there), summed in SQL over the rows that a GIN index finds: `ts_rank_cd` of one word
+alone is how often it comes. Why not `ts_rank_cd` of the whole query: it knows no word's rarity, and
+known items came at a mean reciprocal rank of 0.50 where BM25's is 0.70. Why no extension: servers
+seldom have one, and stems and stop words would be its own.
+
+Pictures are scanned exactly while few rows are left, by the build or by its filter, and found by
+HNSW past that. Why: an approximate index under a selective filter is where recall is lost (pgvector
+0.885 at 0.1 % of the rows), and a scan of few rows is quick.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, LiteralString
 
@@ -23,13 +28,12 @@ from finecap.search.index import (
     check_field,
 )
 from finecap.search.postgres_schema import Connection, partition
-from finecap.search.postgres_types import Words
+from finecap.search.postgres_types import Words, quoted
 from finecap.search.query import ATTRIBUTES, FIELDS, And, Filter, Has, Not, Or, Ranking
 from finecap.search.ranking import Ranked, check_request, rank
 
-EXACT_UP_TO = 20_000
-"""Rows that are scanned rather than looked up: some 20 ms of one thread at 512 dims."""
-_BY_LENGTH = 1  # ts_rank_cd: divided by 1 + log(words of the caption)
+_K1, _B = 1.2, 0.75
+_COUNT = "{1, 1, 1, 1}"  # weights with which `ts_rank_cd` of one word is how often it comes
 
 Clause = tuple[sql.Composable, list[Any]]
 """A piece of SQL and the values of its placeholders."""
@@ -96,7 +100,7 @@ class PostgresBuild:
                               where, [], [request.limit])  # fmt: skip
             ranked = Ranked([(image, 0.0) for (image,) in found])
         hits = self._hits([image for image, _ in ranked.order])
-        return ranked.explained(hits, request.text, "ts_rank_cd")
+        return ranked.explained(hits, request.text, "bm25")
 
     def facets(self, filter_: Filter | None, text: str) -> dict[str, dict[str, int]]:
         """Rows with each value, of those that pass and whose caption has one of the words."""
@@ -125,15 +129,37 @@ class PostgresBuild:
         return [held[image] for image in images if image in held]
 
     def _words(self, text: str, where: Clause, limit: int) -> Ranking:
-        """Images by `ts_rank_cd`, ties by image."""
-        query = Words(text).any_of()
-        if not query:
+        """Images by BM25, ties by image."""
+        asked = Words(text)
+        weights = self._weights(list(asked.places))
+        if not weights:
             return []
-        return self._ask(
-            "image, ts_rank_cd(words, %s::tsquery, %s) AS score FROM {images} "
-            "WHERE words @@ %s::tsquery AND {where} ORDER BY score DESC, image LIMIT %s",
-            where, [query, _BY_LENGTH, query], [limit],
-        )  # fmt: skip
+        count = sql.SQL("%s * (1 - norm / (norm + ts_rank_cd(%s, words, %s::tsquery)))")
+        score = sql.SQL(" + ").join([count] * len(weights))
+        clause, values = where
+        query = sql.SQL(
+            "SELECT image, {score} AS score FROM (SELECT image, words, "
+            "%s * (1 - %s + %s * length / mean_length) AS norm FROM {images}, finecap.builds "
+            "WHERE number = %s AND words @@ %s::tsquery AND {where}) AS saying "
+            "ORDER BY score DESC, image LIMIT %s"
+        ).format(score=score, images=self._images, where=clause)
+        counted = [v for word, weight in weights.items() for v in (weight, _COUNT, quoted(word))]
+        constants = [_K1, _B, _B, self._number, asked.any_of()]
+        with self._connection.cursor(binary=True) as cursor:
+            return cursor.execute(query, [*counted, *constants, *values, limit]).fetchall()
+
+    def _weights(self, words: list[str]) -> dict[str, float]:
+        """(k1 + 1) times the inverse document frequency of each word that any caption says."""
+        found = self._connection.execute(
+            "SELECT word, captions FROM finecap.words WHERE build = %s AND word = ANY(%s) "
+            "ORDER BY word",
+            [self._number, words],
+        ).fetchall()
+        rows = self._manifest.rows
+        return {
+            word: (_K1 + 1) * math.log(1 + (rows - said + 0.5) / (said + 0.5))
+            for word, said in found
+        }
 
     def _pictures(self, vector: Vector | None, where: Clause, limit: int) -> Ranking:
         """Images by cosine, ties by image."""
@@ -155,13 +181,14 @@ class PostgresBuild:
 
     def _is_scanned(self, where: Clause) -> bool:
         """Whether the exact scan is the way: no approximate index, or few rows left."""
-        if "hnsw_m" not in self._manifest.parameters:
+        exact_up_to = self._manifest.parameters.get("exact_up_to")
+        if not isinstance(exact_up_to, int):
             return True
         counted = self._ask(
             "count(*) FROM (SELECT FROM {images} WHERE {where} LIMIT %s) AS passing",
-            where, [], [EXACT_UP_TO + 1],
+            where, [], [exact_up_to + 1],
         )  # fmt: skip
-        return counted[0][0] <= EXACT_UP_TO
+        return counted[0][0] <= exact_up_to
 
     def _nearest(self, vector: Vector, where: Clause, limit: int) -> Ranking:
         """Images by the approximate index."""

@@ -16,7 +16,8 @@ HNSW_CONSTRUCTION = 128
 _COLUMNS: Mapping[str, Mapping[str, str]] = {
     "images": {
         "build": "int4", "image": "text", "path": "text", "caption": "text", "split": "text",
-        "labels": "text[]", "words": "tsvector", "vector": "halfvec", "hidden": "text",
+        "labels": "text[]", "words": "tsvector", "length": "int4",
+        "vector": "halfvec", "hidden": "text",
     },
     "captions": {
         "build": "int4", "image": "text", "position": "int4", "caption": "text", "source": "text",
@@ -48,13 +49,21 @@ def copy_rows(connection: Connection, number: int, rows: Sequence[Row]) -> None:
     _copy(connection, number, "derived", (d for caption in told for d in _derived(*caption)))
 
 
-def delete_rows(connection: Connection, number: int, images: Sequence[str]) -> None:
-    """Remove these images and all that is said of them; those not held are passed over."""
+def delete_rows(connection: Connection, number: int, images: Sequence[str]) -> int:
+    """Remove these images and all that is said of them; how many records that were."""
+    removed = 0
     for table in _COLUMNS:
-        connection.execute(
+        removed += connection.execute(
             sql.SQL("DELETE FROM {} WHERE image = ANY(%s)").format(partition(table, number)),
             [list(images)],
-        )
+        ).rowcount
+    return removed
+
+
+def reclaim_rows(connection: Connection, number: int) -> None:
+    """Let the space of removed records be used again; outside transactions."""
+    for table in _COLUMNS:
+        connection.execute(sql.SQL("VACUUM {}").format(partition(table, number)))
 
 
 def count_rows(connection: Connection, number: int) -> int:
@@ -70,7 +79,7 @@ def index_rows(connection: Connection, number: int, manifest: Manifest) -> None:
         "words": sql.SQL("gin (words)"),
         "labels": sql.SQL("gin (labels)"),
     }
-    if "hnsw_m" in manifest.parameters:
+    if "exact_up_to" in manifest.parameters:
         indices["vector"] = sql.SQL(
             "hnsw ((vector::halfvec({})) halfvec_ip_ops) WITH (m = {}, ef_construction = {})"
         ).format(manifest.dims, HNSW_M, HNSW_CONSTRUCTION)
@@ -80,6 +89,23 @@ def index_rows(connection: Connection, number: int, manifest: Manifest) -> None:
             sql.SQL("CREATE INDEX IF NOT EXISTS {} ON {} USING {}").format(named, images, how)
         )
     connection.execute(sql.SQL("ANALYZE {}").format(images))
+    _count_words(connection, number)
+
+
+def _count_words(connection: Connection, number: int) -> None:
+    """What BM25 needs to know of all captions: how many say a word, and their mean length."""
+    images = partition("images", number)
+    connection.execute("DELETE FROM finecap.words WHERE build = %s", [number])
+    words = sql.SQL("SELECT words FROM {}").format(images).as_string(connection)
+    connection.execute(
+        "INSERT INTO finecap.words SELECT %s, word, ndoc FROM ts_stat(%s)", [number, words]
+    )
+    connection.execute(
+        sql.SQL(
+            "UPDATE finecap.builds SET mean_length = (SELECT avg(length) FROM {}) WHERE number = %s"
+        ).format(images),
+        [number],
+    )
 
 
 def drop_rows(connection: Connection, number: int) -> None:
@@ -104,8 +130,9 @@ def _copy(
 
 def _image(row: Row) -> tuple[Any, ...]:
     """The record of `images`, less the build's number."""
+    words = Words(row.caption)
     return (
-        row.image, row.path, row.caption, row.split, labels_of(row), Words(row.caption),
+        row.image, row.path, row.caption, row.split, labels_of(row), words, words.length,
         row.vector, row.hidden,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ One schema, `finecap`. Every table of rows is partitioned by build, so that a bu
 indexed and dropped without touching another. What is associated, and where:
 
     builds      manifests, open and finished      live        which build is searched
+    words       in how many of a build's captions each word is
     models      captioner and encoder of a build, with version, MLflow run and digest
     images      encoded image, hidden representation (file#row), the caption searched, its words
     captions    the searched caption, earlier versions', people's; encoded caption; models trained
@@ -31,7 +32,14 @@ _MIGRATIONS = (
         number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
         build_id text NOT NULL UNIQUE,
         manifest jsonb NOT NULL,
-        finished boolean NOT NULL DEFAULT false
+        finished boolean NOT NULL DEFAULT false,
+        mean_length double precision
+    );
+    CREATE TABLE finecap.words (
+        build integer NOT NULL REFERENCES finecap.builds ON DELETE CASCADE,
+        word text COLLATE "C" NOT NULL,
+        captions integer NOT NULL,
+        PRIMARY KEY (build, word)
     );
     CREATE TABLE finecap.live (
         single boolean PRIMARY KEY DEFAULT true CHECK (single),
@@ -53,6 +61,7 @@ _MIGRATIONS = (
         split text NOT NULL,
         labels text[] NOT NULL,
         words tsvector NOT NULL,
+        length integer NOT NULL,
         vector halfvec NOT NULL,
         hidden text NOT NULL,
         PRIMARY KEY (build, image)
@@ -109,10 +118,19 @@ class Database:
         Raises:
             IndexRefused: the database cannot be reached, or cannot hold an index.
         """
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def connection(self) -> Generator[Connection]:
+        """A connection of this thread's own, in which every statement stands alone.
+
+        Raises:
+            IndexRefused: the database cannot be reached, or cannot hold an index.
+        """
         connection = self._connected()
         try:
-            with connection.transaction():
-                yield connection
+            yield connection
         finally:
             self._idle.append(connection)
 

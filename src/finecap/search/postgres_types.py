@@ -29,13 +29,20 @@ class Words:
     def __init__(self, text: str) -> None:
         """Analyse the text; words longer than PostgreSQL stores are left out."""
         self.places: dict[str, list[int]] = {}
-        for place, word in enumerate(analysed(text), start=1):
+        words = analysed(text)
+        self.length = len(words)
+        for place, word in enumerate(words, start=1):
             if len(word.encode()) <= _MOST_BYTES:
                 self.places.setdefault(word, []).append(min(place, _MOST_POSITION))
 
     def any_of(self) -> str:
         """As a `tsquery` that any of the words satisfies; "" without words."""
-        return " | ".join(f"'{word}'" for word in self.places)
+        return " | ".join(map(quoted, self.places))
+
+
+def quoted(word: str) -> str:
+    """One analysed word as a `tsquery`; such words are letters and digits alone."""
+    return f"'{word}'"
 
 
 def register_types(connection: psycopg.Connection[Any]) -> None:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from finecap.search.attributes import attributes_of
+from finecap.search.engines import open_index
 from finecap.search.index import CaptionIndex, Manifest, ModelReference, Row
-from finecap.search.lance import LanceIndex
-from finecap.search.postgres import PostgresIndex
-from tests.finecap.search.postgres_server import PostgresServer, running_server
+from tests.finecap.search.postgres_server import PostgresServer, bytes_of, running_server
 
 CAPTIONS = (
     "a red boat on the sea",
@@ -71,8 +70,14 @@ def make_build(index: CaptionIndex, build_id: str, captions: Sequence[str] = CAP
 
 
 @pytest.fixture
-def gallery() -> SimpleNamespace:
+def gallery(makers: SimpleNamespace) -> SimpleNamespace:
     """Makers of rows, manifests and builds, for the tests of this folder."""
+    return makers
+
+
+@pytest.fixture(scope="session")
+def makers() -> SimpleNamespace:
+    """`gallery`, for fixtures that live longer than a test."""
     return SimpleNamespace(
         captions=CAPTIONS,
         image=image_name,
@@ -107,15 +112,28 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(params=["lance", "postgres"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], CaptionIndex]:
+def index_url(request: pytest.FixtureRequest) -> str:
+    """What chooses the engine: "" for the folder's, then a database of its own."""
+    return request.getfixturevalue("postgres").migrated() if request.param == "postgres" else ""
+
+
+@pytest.fixture
+def engine(index_url: str, tmp_path: Path) -> Callable[[], CaptionIndex]:
     """engine() opens the same empty index afresh, as another process would."""
-    if request.param == "lance":
-        return lambda: LanceIndex(tmp_path / "index")
-    url = request.getfixturevalue("postgres").migrated()
-    return lambda: PostgresIndex(url)
+    return lambda: open_index(tmp_path / "index", index_url)
 
 
 @pytest.fixture
 def index(engine: Callable[[], CaptionIndex]) -> CaptionIndex:
     """An empty index of every engine in turn."""
     return engine()
+
+
+@pytest.fixture
+def disk_bytes(index_url: str, tmp_path: Path) -> Callable[[], int]:
+    """disk_bytes() is what the index takes now."""
+
+    def of_files() -> int:
+        return sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+    return (lambda: bytes_of(index_url)) if index_url else of_files

@@ -44,6 +44,17 @@ class PostgresServer:
             connection.execute(statement)
 
 
+def bytes_of(url: str) -> int:
+    """What the index's tables take in that database, with their indices."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class "
+            "WHERE relnamespace = 'finecap'::regnamespace AND relkind = 'r'"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
 @contextmanager
 def running_server() -> Generator[PostgresServer]:
     """A server that listens on a socket file alone; gone, with its data, at the end."""
