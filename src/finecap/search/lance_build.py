@@ -190,9 +190,10 @@ class LanceBuild:
 
     def _saying(self, text: str) -> Mask:
         """Which rows' captions have one of the words, (N,)."""
-        query = self._table.search(_match(text, "caption"), query_type="fts").select(["row"])
+        query = self._table.search(_match(text, "caption"), query_type="fts")
         said = np.zeros(self.manifest.rows, dtype=np.bool_)
-        said[query.limit(self.manifest.rows).to_arrow().column("row").to_numpy()] = True
+        found = query.select(["row", "_score"]).limit(self.manifest.rows).to_arrow()
+        said[found.column("row").to_numpy()] = True
         return said
 
     def _rows_left(self, filter_: Filter) -> NDArray[np.int64]:
