@@ -9,7 +9,7 @@ verb without -ing or -ed may slip through. Only captions are read, never what is
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from finecap.negatives.lexicons import load_lexicon, single_words
@@ -35,10 +35,12 @@ class Wordbook:
 
     entries: Mapping[tuple[str, ...], tuple[str, str]]  # words to (field, group)
     longest: int  # words of the longest entry
+    reach: Mapping[str, int]  # first word to words of the longest entry that starts with it
 
     def match(self, words: Sequence[str]) -> tuple[int, str, str] | None:
         """(words used, field, group) of the longest entry at the start; its last may be plural."""
-        for length in range(min(self.longest, len(words)), 0, -1):
+        reach = max(self.reach.get(words[0], 0), 1)  # 1: a plural of one word
+        for length in range(min(reach, len(words)), 0, -1):
             entry = tuple(words[:length])
             found = self.entries.get(entry) or self.entries.get((*entry[:-1], singular(entry[-1])))
             if found:
@@ -57,7 +59,10 @@ def load_wordbook(folder: Path | None = None) -> Wordbook:
     for field in _LOOKED_UP:
         for words, value in load_lexicon(field, folder).items():
             entries.setdefault(words, (field, value.group))
-    return Wordbook(entries, max(map(len, entries)))
+    reach: dict[str, int] = {}
+    for words in entries:
+        reach[words[0]] = max(len(words), reach.get(words[0], 0))
+    return Wordbook(entries, max(reach.values()), reach)
 
 
 def attributes_of(caption: str, wordbook: Wordbook | None = None) -> dict[str, tuple[str, ...]]:
@@ -93,6 +98,7 @@ def canonical_value(wordbook: Wordbook | None = None) -> Callable[[str, str], st
     return canonical
 
 
+@lru_cache(maxsize=1 << 16)
 def singular(word: str) -> str:
     """The word without its plural ending.
 

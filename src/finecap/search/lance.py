@@ -13,13 +13,10 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import lancedb  # pyright: ignore[reportMissingTypeStubs]
-import numpy as np
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 
@@ -34,12 +31,12 @@ from finecap.search.index import (
     Search,
     SearchRequest,
     StoredCaption,
-    Vector,
     check_batch,
     stored_captions,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
-from finecap.search.query import ATTRIBUTES, Filter
+from finecap.search.lance_staging import arrow_of, reclaim, row_of, schema
+from finecap.search.query import Filter
 
 _MANIFEST = "manifest.json"
 _STAGED = "staged"
@@ -65,7 +62,7 @@ class LanceIndex:
         staging = self._staging(manifest.build_id)
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        cast("Any", lancedb.connect(staging)).create_table(_STAGED, schema=_schema(manifest.dims))
+        cast("Any", lancedb.connect(staging)).create_table(_STAGED, schema=schema(manifest.dims))
         stated = manifest.model_copy(update={"parameters": PARAMETERS, "recall_at_10": None})
         replace_text(staging / _MANIFEST, stated.model_dump_json(indent=2))
 
@@ -78,8 +75,8 @@ class LanceIndex:
             table = self._staged_table(build_id)
             merge = table.merge_insert("image")
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            if merge.execute(_arrow(batch, dims)).num_updated_rows:
-                _reclaim(table)
+            if merge.execute(arrow_of(batch, dims)).num_updated_rows:
+                reclaim(table)
 
     def delete(self, build_id: str, images: Iterable[str]) -> None:
         """Remove rows from an open build."""
@@ -88,7 +85,7 @@ class LanceIndex:
         if names:
             table = self._staged_table(build_id)
             table.delete(f"image IN ({names})")
-            _reclaim(table)
+            reclaim(table)
 
     def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
         """Index the rows, check the result, then make it visible by a rename."""
@@ -99,7 +96,7 @@ class LanceIndex:
                 f"build {build_id} holds {staged.num_rows} rows, its manifest says "
                 f"{manifest.rows}: upsert what is missing or create it again"
             )
-        seal_rows(staging, staged)
+        seal_rows(staging, staged, row_of)
         recall = check(LanceBuild(staging, manifest).search)
         sealed = manifest.model_copy(update={"recall_at_10": recall})
         shutil.rmtree(staging / f"{_STAGED}.lance")
@@ -218,70 +215,8 @@ class LanceIndex:
         return cast("Any", lancedb.connect(self._staging(build_id))).open_table(_STAGED)
 
 
-def _reclaim(table: Any) -> None:
-    """Keep a build that is filled again and again from growing: replaced rows leave the disk."""
-    table.optimize(cleanup_older_than=timedelta(milliseconds=1), delete_unverified=True)
-
-
 def _read_manifest(path: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise IndexRefused(f"{path} is not a manifest of this version: {error}") from error
-
-
-_TEXTS = ("image", "path", "caption", "split", "model_version", "variant", "hidden")
-
-
-def _stored_type() -> Any:
-    """The Arrow type of a caption beside the one that is searched."""
-    texts = [(name, _pa.string()) for name in ("caption", "source", "model_version", "variant")]
-    derived = [("text", _pa.string()), ("is_grammatical", _pa.bool_()), ("change", _pa.string())]
-    lists = [
-        ("derived", _pa.list_(_pa.struct(derived))),
-        ("trained", _pa.list_(_pa.string())),
-        ("vector", _pa.binary()),
-    ]
-    return _pa.struct([*texts, *lists])
-
-
-def _schema(dims: int) -> Any:
-    texts = [(name, _pa.string()) for name in _TEXTS]
-    lists = [(name, _pa.list_(_pa.string())) for name in ATTRIBUTES]
-    others = [("others", _pa.list_(_stored_type())), ("caption_vector", _pa.binary())]
-    return _pa.schema([*texts, *lists, *others, ("vector", _pa.list_(_pa.float16(), dims))])
-
-
-def _arrow(rows: list[Row], dims: int) -> Any:
-    """Rows as an Arrow table of the staging schema; vectors become fp16."""
-    schema = _schema(dims)
-    vectors = np.stack([row.vector for row in rows]).astype(np.float16)  # (N, D)
-    columns = [_pa.array([getattr(row, name) for row in rows], _pa.string()) for name in _TEXTS]
-    columns += [
-        _pa.array([list(row.attributes.get(name, ())) for row in rows], _pa.list_(_pa.string()))
-        for name in ATTRIBUTES
-    ]
-    others = [[_record(stored) for stored in row.others] for row in rows]
-    columns.append(_pa.array(others, schema.field("others").type))
-    encoded = [_halves(row.caption_vector) for row in rows]
-    columns.append(_pa.array(encoded, schema.field("caption_vector").type))
-    columns.append(_pa.FixedSizeListArray.from_arrays(_pa.array(vectors.reshape(-1)), dims))
-    return _pa.Table.from_arrays(columns, schema=schema)
-
-
-def _record(stored: StoredCaption) -> dict[str, Any]:
-    """The caption as a record of the staging schema."""
-    return {
-        "caption": stored.caption,
-        "source": stored.source,
-        "model_version": stored.model_version,
-        "variant": stored.variant,
-        "derived": [asdict(derived) for derived in stored.derived],
-        "trained": list(stored.trained),
-        "vector": _halves(stored.vector),
-    }
-
-
-def _halves(vector: Vector | None) -> bytes | None:
-    """As bytes: Lance guesses at lists of numbers whose name speaks of vectors."""
-    return None if vector is None else vector.astype("<f2").tobytes()

@@ -1,8 +1,9 @@
 """One sealed build as LanceDB and a flat vector file hold it: written once, then only read.
 
-Lance keeps the rows, BM25 over captions and the attribute indices; vectors lie beside it in a flat
-file that is scanned exactly (`vectors.py`). Rows are numbered in image order, so equal scores are
-in image order wherever row numbers are compared. Which builds exist is `lance.py`'s business.
+LanceDB ranks captions by BM25 under filters; beside it lie flat files: vectors, scanned exactly
+(`vectors.py`), which rows have which value (`postings.py`), and the rows (`stored_rows.py`). Rows
+are numbered in image order, so equal scores are in image order wherever row numbers are compared.
+Which builds exist is `lance.py`'s business.
 
 Why these tokenizer options: stemming, because a person who types "boats" wants "boat"; our own stop
 words, because words of place tell captions apart (see `query.STOP_WORDS`); no positions, because
@@ -13,7 +14,8 @@ those would be 0.96 and 0.78, and "boats" would find no boat.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,23 +23,23 @@ import lancedb  # pyright: ignore[reportMissingTypeStubs]
 import numpy as np
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from lancedb import query as lance_query  # pyright: ignore[reportMissingTypeStubs]
-from lancedb.index import FTS, Bitmap, BTree, LabelList  # pyright: ignore[reportMissingTypeStubs]
+from lancedb.background_loop import LOOP  # pyright: ignore[reportMissingTypeStubs]
+from lancedb.index import FTS, Bitmap, LabelList  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
 from finecap.search.index import (
-    Derived,
     Hit,
     IndexRefused,
     Manifest,
     Row,
     SearchRequest,
-    StoredCaption,
     Vector,
     check_field,
 )
 from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
     ATTRIBUTES,
+    FIELDS,
     STOP_WORDS,
     And,
     Filter,
@@ -47,6 +49,7 @@ from finecap.search.query import (
     Ranking,
 )
 from finecap.search.ranking import Ranked, check_request, rank
+from finecap.search.stored_rows import StoredRows, write_rows
 from finecap.search.vectors import FlatVectors, write_vectors
 
 TABLE = "captions"
@@ -58,35 +61,49 @@ PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
     "bm25_stop_words": list(STOP_WORDS),
     "vectors": "flat fp16, exact",
 }
-_BITMAPS = ("split", "model_version")
+_BATCH_ROWS = 10_000
 
 _pa = cast("Any", pa)
 _match = cast("Any", lance_query.MatchQuery)
 
 
-def seal_rows(folder: Path, staged: Any) -> None:
+def seal_rows(folder: Path, staged: Any, as_row: Callable[[Mapping[str, Any]], Row]) -> None:
     """Write the staged rows, an Arrow table with `vector`, as a build's final files."""
-    rows = staged.sort_by("image")
-    dims = rows.schema.field("vector").type.list_size
-    flat = rows.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    table = staged.sort_by("image")
+    dims = table.schema.field("vector").type.list_size
+    flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     write_vectors(folder / VECTORS, flat.reshape(-1, dims).astype(np.float16))
-    columns = {name: rows.column(name).to_pylist() for name in ATTRIBUTES}
-    columns |= {name: [[v] for v in rows.column(name).to_pylist()] for name in _BITMAPS}
-    write_postings(folder, columns)
-    numbered = rows.drop_columns(["vector"]).append_column(
-        "row", _pa.array(np.arange(rows.num_rows, dtype=np.int64))
-    )
+    values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
+    write_rows(folder, _noting(values, table.drop_columns(["vector"]), as_row))
+    write_postings(folder, values)
+    _seal_words(folder, table)
+
+
+def _noting(
+    values: dict[str, list[Sequence[str]]], table: Any, as_row: Callable[[Mapping[str, Any]], Row]
+) -> Iterator[Row]:
+    """The table's rows one by one, their values of each field noted on the way."""
+    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
+        for record in batch.to_pylist():
+            row = as_row(record)
+            for name in ATTRIBUTES:
+                values[name].append(row.attributes[name])
+            values["split"].append((row.split,))
+            values["model_version"].append((row.model_version,))
+            yield row
+
+
+def _seal_words(folder: Path, table: Any) -> None:
+    """The LanceDB table: captions to rank, and what filters ask of them."""
     shutil.rmtree(
         folder / f"{TABLE}.lance", ignore_errors=True
     )  # of a finish that failed its check
-    table = cast("Any", lancedb.connect(folder)).create_table(TABLE, numbered)
-    table.create_index("caption", config=_full_text())
-    for field in ATTRIBUTES:
-        table.create_index(field, config=LabelList())
-    for field in _BITMAPS:
-        table.create_index(field, config=Bitmap())
-    for field in ("image", "row"):
-        table.create_index(field, config=BTree())
+    rows = _pa.array(np.arange(table.num_rows, dtype=np.int64))
+    numbered = table.select(["caption", *FIELDS]).append_column("row", rows)
+    made = cast("Any", lancedb.connect(folder)).create_table(TABLE, numbered)
+    made.create_index("caption", config=_full_text())
+    for field in FIELDS:
+        made.create_index(field, config=LabelList() if field in ATTRIBUTES else Bitmap())
 
 
 def _full_text() -> FTS:
@@ -131,8 +148,9 @@ class LanceBuild:
         self.manifest = manifest
         self._vectors = FlatVectors(folder / VECTORS)
         self._postings = Postings(folder, manifest.rows)
-        self._table = cast("Any", lancedb.connect(folder)).open_table(TABLE)
-        found = (self._table.count_rows(), self._vectors.rows, self._vectors.dims)
+        self._rows = StoredRows(folder)
+        self._table = LOOP.run(_opened(folder))
+        found = (LOOP.run(self._table.count_rows()), self._vectors.rows, self._vectors.dims)
         if found != (manifest.rows, manifest.rows, manifest.dims):
             raise IndexRefused(
                 f"build {manifest.build_id} in {folder} has (rows, vectors, dims) {found}, its "
@@ -166,34 +184,17 @@ class LanceBuild:
 
     def rows(self, images: Sequence[str]) -> list[Row]:
         """Rows with their vectors, in the order asked."""
-        if not images:
-            return []
-        quoted = ", ".join("'" + image.replace("'", "''") + "'" for image in images)
-        found = self._table.search().where(f"image IN ({quoted})").limit(len(images)).to_arrow()
-        held = {row["image"]: row for row in found.to_pylist()}
-        return [self._row(held[image]) for image in images if image in held]
-
-    def _row(self, stored: Mapping[str, Any]) -> Row:
-        return Row(
-            image=stored["image"],
-            path=stored["path"],
-            caption=stored["caption"],
-            vector=self._vectors.vector(stored["row"]),
-            attributes={name: tuple(stored[name]) for name in ATTRIBUTES},
-            split=stored["split"],
-            model_version=stored["model_version"],
-            variant=stored["variant"],
-            others=tuple(_stored_caption(other) for other in stored["others"]),
-            caption_vector=_vector(stored["caption_vector"]),
-            hidden=stored["hidden"],
-        )
+        numbers = [self._rows.number(image) for image in images]
+        return [
+            replace(self._rows.row(number), vector=self._vectors.vector(number))
+            for number in numbers
+            if number is not None
+        ]
 
     def _saying(self, text: str) -> Mask:
         """Which rows' captions have one of the words, (N,)."""
-        query = self._table.search(_match(text, "caption"), query_type="fts")
         said = np.zeros(self.manifest.rows, dtype=np.bool_)
-        found = query.select(["row", "_score"]).limit(self.manifest.rows).to_arrow()
-        said[found.column("row").to_numpy()] = True
+        said[LOOP.run(self._asked(text, None, self.manifest.rows)).column("row").to_numpy()] = True
         return said
 
     def _rows_left(self, filter_: Filter) -> NDArray[np.int64]:
@@ -202,13 +203,17 @@ class LanceBuild:
 
     def _words(self, text: str, filter_: Filter | None, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
-        query = self._table.search(_match(text, "caption"), query_type="fts")
-        if filter_ is not None:
-            query = query.where(sql(filter_), prefilter=True)
-        found = query.select(["row", "_score"]).limit(min(limit, self.manifest.rows)).to_arrow()
+        found = LOOP.run(self._asked(text, filter_, min(limit, self.manifest.rows)))
         rows, scores = found.column("row").to_pylist(), found.column("_score").to_pylist()
         scored = sorted(zip(rows, scores, strict=True), key=lambda item: (-item[1], item[0]))
         return [(_name(row), score) for row, score in scored]
+
+    async def _asked(self, text: str, filter_: Filter | None, limit: int) -> Any:
+        """Rows and scores, an Arrow table; one trip to the engine; its sync form takes six."""
+        query = self._table.query().nearest_to_text(_match(text, "caption"))
+        if filter_ is not None:
+            query = query.where(sql(filter_))
+        return await query.select(["row", "_score"]).limit(limit).to_arrow()
 
     def _pictures(
         self, vector: Vector | None, left: NDArray[np.int64] | None, limit: int
@@ -220,36 +225,16 @@ class LanceBuild:
 
     def _hits(self, rows: Sequence[int]) -> dict[str, Hit]:
         """Captions and attributes of these rows, by name; scores are not known here."""
-        if not rows:
-            return {}
-        wanted = ", ".join(map(str, rows))
-        found = self._table.search().where(f"row IN ({wanted})").limit(len(rows)).to_arrow()
+        stored = {_name(number): self._rows.row(number) for number in rows}
         return {
-            _name(row["row"]): Hit(
-                image=row["image"],
-                path=row["path"],
-                caption=row["caption"],
-                score=0.0,
-                attributes={name: tuple(row[name]) for name in ATTRIBUTES},
-            )
-            for row in found.to_pylist()
+            name: Hit(row.image, row.path, row.caption, 0.0, attributes=row.attributes)
+            for name, row in stored.items()
         }
 
 
-def _stored_caption(record: Mapping[str, Any]) -> StoredCaption:
-    return StoredCaption(
-        record["caption"],
-        record["source"],
-        record["model_version"],
-        record["variant"],
-        derived=tuple(Derived(**derived) for derived in record["derived"]),
-        trained=tuple(record["trained"]),
-        vector=_vector(record["vector"]),
-    )
-
-
-def _vector(halves: bytes | None) -> Vector | None:
-    return None if halves is None else np.frombuffer(halves, dtype="<f2").astype(np.float32)
+async def _opened(folder: Path) -> Any:
+    database = await cast("Any", lancedb).connect_async(folder)
+    return await database.open_table(TABLE)
 
 
 def _name(row: int) -> str:

@@ -12,6 +12,8 @@ from finecap.search.query import Ranking, matched_words, ranks, reciprocal_rank,
 
 _DEPTH = 100
 """Candidates of each ranking that fusion sees, at least ten per hit asked for."""
+_SPARE = 32
+"""Asked for beyond what is wanted: most ties end within so many, and asking again costs more."""
 _TIE_WINDOW = 4096
 """Ties at a ranking's end are completed up to so many rows; past it the engine's cut stands."""
 
@@ -81,13 +83,13 @@ def with_ties(best: Best, depth: int) -> Ranking:
     An engine asked for ten of fifty equal rows returns whichever it met first; asking on until the
     ties are complete makes the cut ours, by name.
     """
-    limit = depth + 1
+    limit = depth + _SPARE
     while True:
         found = best(limit)
         complete = len(found) < limit or found[-1][1] < found[depth - 1][1]
         if complete or limit >= _TIE_WINDOW:
             return found
-        limit = min(4 * limit, max(_TIE_WINDOW, depth + 1))
+        limit = min(4 * limit, max(_TIE_WINDOW, depth + _SPARE))
 
 
 def _places(ranking: Ranking) -> dict[str, tuple[int, float]]:

@@ -31,7 +31,7 @@ DIES_AT = """
 
     for module, name in ((pathlib.Path, "rename"), (pathlib.Path, "replace"),
                          (lance.shutil, "rmtree"), (lance_build, "write_vectors"),
-                         (lance_build, "_full_text"), (lance, "_arrow")):
+                         (lance_build, "_full_text"), (lance, "arrow_of")):
         setattr(module, name, deadly(getattr(module, name)))
 
     index = lance.LanceIndex(folder)
@@ -115,6 +115,9 @@ def test_a_finished_build_holds_no_staged_rows_and_half_precision_vectors(tmp_pa
         "vectors.npy",
         "values.json",
         "postings.npy",
+        "rows.bin",
+        "rows.npy",
+        "blocks.json",
     }
     assert not list((tmp_path / "index" / "building").iterdir())
     assert (folder / "vectors.npy").stat().st_size == 128 + 8 * 8 * 2
