@@ -53,12 +53,12 @@ def build_index(
     config: IndexConfig,
     log: Log,
     references: Mapping[str, Sequence[str]] = _NOBODY,
+    variant: str = "",
 ) -> Manifest:
     """A finished, checked build of these captions; not live yet.
 
     Args:
-        captions: parquet with `image`, `caption` and optionally `split`, `model_version`,
-            `variant`.
+        captions: parquet with `image`, `caption` and optionally `split`, `model_version`.
         vectors: (N, D), unit length, row i of `images[i]`.
         images: the gallery; each has exactly one caption.
         index_folder: the index, in the home folder that the models' paths are relative to.
@@ -70,12 +70,13 @@ def build_index(
         config: the recall a build must show, and how many builds stay.
         log: told of progress.
         references: what people said of the images, kept beside the captions that are searched.
+        variant: what the captioner was trained for.
 
     Raises:
         IndexRefused: captions, images and vectors do not match, or recall@10 is too low.
         FileNotFoundError: a model's export is missing.
     """
-    table = read_captions(captions, images)
+    table = read_captions(captions, images).assign(variant=variant)
     _check_shape(vectors, images)
     home = index_folder.parent
     models = [
@@ -127,7 +128,7 @@ def read_captions(captions: Path, images: Sequence[str]) -> pd.DataFrame:
     for name in ("image", "caption"):
         if name not in table.columns:
             raise IndexRefused(f"{captions}: no column {name!r}, found {list(table.columns)}")
-    for name in ("split", "model_version", "variant"):
+    for name in ("split", "model_version"):
         if name not in table.columns:
             table[name] = ""
     written, gallery = list(table["image"].astype(str)), set(images)

@@ -47,6 +47,7 @@ from finecap.search.query import (
     Not,
     Or,
     Ranking,
+    by_score,
 )
 from finecap.search.ranking import Ranked, check_request, rank
 from finecap.search.stored_rows import StoredRows, write_rows
@@ -62,6 +63,8 @@ PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
     "vectors": "flat fp16, exact",
 }
 _BATCH_ROWS = 10_000
+_SIFTED_MARGIN = 1.5
+_SIFTED_MOST = 1_000
 
 _pa = cast("Any", pa)
 _match = cast("Any", lance_query.MatchQuery)
@@ -160,13 +163,14 @@ class LanceBuild:
     def search(self, request: SearchRequest) -> list[Hit]:
         """The best hits, best first, ties by image."""
         check_request(request, self.manifest.dims)
-        left = None if request.filter is None else self._rows_left(request.filter)
+        mask = None if request.filter is None else self._postings.mask(request.filter)
+        left = None if mask is None else np.flatnonzero(mask)
         if left is not None and not len(left):
             return []
         if request.text or request.vector is not None:
             ranked = rank(
                 request,
-                lambda limit: self._words(request.text, request.filter, limit),
+                lambda limit: self._words(request, mask, limit),
                 lambda limit: self._pictures(request.vector, left, limit),
             )
         else:
@@ -197,23 +201,39 @@ class LanceBuild:
         said[LOOP.run(self._asked(text, None, self.manifest.rows)).column("row").to_numpy()] = True
         return said
 
-    def _rows_left(self, filter_: Filter) -> NDArray[np.int64]:
-        """Numbers of the rows that pass, ascending."""
-        return np.flatnonzero(self._postings.mask(filter_))
-
-    def _words(self, text: str, filter_: Filter | None, limit: int) -> Ranking:
+    def _words(self, request: SearchRequest, mask: Mask | None, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
-        found = LOOP.run(self._asked(text, filter_, min(limit, self.manifest.rows)))
-        rows, scores = found.column("row").to_pylist(), found.column("_score").to_pylist()
-        scored = sorted(zip(rows, scores, strict=True), key=lambda item: (-item[1], item[0]))
-        return [(_name(row), score) for row, score in scored]
+        if mask is not None:
+            found = self._sifted(request.text, mask, limit)
+            if found is not None:
+                return found
+        return _ranking(LOOP.run(self._asked(request.text, request.filter, limit)))
+
+    def _sifted(self, text: str, mask: Mask, limit: int) -> Ranking | None:
+        """`_words` by asking for more and leaving out what does not pass; None where that is long.
+
+        A filter that leaves many rows costs the engine 17 ms of 1,000,000 captions, a thousand more
+        rows 6.
+        """
+        wide = int(_SIFTED_MARGIN * limit * len(mask) / np.count_nonzero(mask))
+        if wide > _SIFTED_MOST:
+            return None
+        found = LOOP.run(self._asked(text, None, wide))
+        passing = _ranking(found.filter(mask[found.column("row").to_numpy()]))
+        if found.num_rows < wide:
+            return passing
+        last = min(found.column("_score").to_pylist())
+        # Rows that tie with the last one found may be missing: what is above it is complete.
+        is_complete = len(passing) >= limit and passing[limit - 1][1] > last
+        return passing[:limit] if is_complete else None
 
     async def _asked(self, text: str, filter_: Filter | None, limit: int) -> Any:
         """Rows and scores, an Arrow table; one trip to the engine; its sync form takes six."""
         query = self._table.query().nearest_to_text(_match(text, "caption"))
         if filter_ is not None:
             query = query.where(sql(filter_))
-        return await query.select(["row", "_score"]).limit(limit).to_arrow()
+        wanted = min(limit, self.manifest.rows)
+        return await query.select(["row", "_score"]).limit(wanted).to_arrow()
 
     def _pictures(
         self, vector: Vector | None, left: NDArray[np.int64] | None, limit: int
@@ -235,6 +255,12 @@ class LanceBuild:
 async def _opened(folder: Path) -> Any:
     database = await cast("Any", lancedb).connect_async(folder)
     return await database.open_table(TABLE)
+
+
+def _ranking(found: Any) -> Ranking:
+    """Rows and scores as they came, ties by row."""
+    rows, scores = found.column("row").to_pylist(), found.column("_score").to_pylist()
+    return by_score({_name(r): float(s) for r, s in zip(rows, scores, strict=True)})
 
 
 def _name(row: int) -> str:

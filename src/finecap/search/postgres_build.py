@@ -221,9 +221,12 @@ class PostgresBuild:
         ).format(partition("captions", self._number))
         told: dict[str, list[StoredCaption]] = {}
         with self._connection.cursor(binary=True) as cursor:
-            for image, position, *fields, trained, vector in cursor.execute(query, [known]):
+            for found in cursor.execute(query, [known]):
+                image, position, caption, source, version, variant, is_current, trained, v = found
                 made = tuple(derived.get((image, position), ()))
-                stored = StoredCaption(*fields, made, tuple(trained), vector)
+                stored = StoredCaption(
+                    caption, source, version, variant, is_current, made, tuple(trained), v
+                )
                 told.setdefault(image, []).append(stored)
         return told
 
@@ -234,8 +237,9 @@ class PostgresBuild:
             "WHERE image = ANY(%s) ORDER BY image, position, number"
         ).format(partition("derived", self._number))
         made: dict[tuple[str, int], list[Derived]] = {}
-        for image, position, *fields in self._connection.execute(query, [_known(images)]):
-            made.setdefault((image, position), []).append(Derived(*fields))
+        for found in self._connection.execute(query, [_known(images)]):
+            image, position, text, is_grammatical, change = found
+            made.setdefault((image, position), []).append(Derived(text, is_grammatical, change))
         return made
 
     def _ask(

@@ -75,7 +75,7 @@ def count_rows(connection: Connection, number: int) -> int:
 def index_rows(connection: Connection, number: int, manifest: Manifest) -> None:
     """Index words, labels and, where the manifest says so, vectors; statistics for the planner."""
     images = partition("images", number)
-    indices = {
+    indices: dict[str, sql.Composable] = {
         "words": sql.SQL("gin (words)"),
         "labels": sql.SQL("gin (labels)"),
     }

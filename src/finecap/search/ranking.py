@@ -12,7 +12,7 @@ from finecap.search.query import Ranking, matched_words, ranks, reciprocal_rank,
 
 _DEPTH = 100
 """Candidates of each ranking that fusion sees, at least ten per hit asked for."""
-_SPARE = 32
+_SPARE = 10
 """Asked for beyond what is wanted: most ties end within so many, and asking again costs more."""
 _TIE_WINDOW = 4096
 """Ties at a ranking's end are completed up to so many rows; past it the engine's cut stands."""

@@ -76,7 +76,7 @@ class StoredRows:
 
     def _block(self, block: int) -> list[list[Any]]:
         piece = self._bytes[self._starts[block] : self._starts[block + 1]]
-        return cast("list[list[Any]]", json.loads(zlib.decompress(piece)))
+        return cast("list[list[Any]]", json.loads(zlib.decompress(piece.tobytes())))
 
 
 def _packed(row: Row) -> list[Any]:
@@ -94,7 +94,9 @@ def _packed(row: Row) -> list[Any]:
 
 def _unpacked(packed: Sequence[Any]) -> Row:
     image, path, caption, attributes, split, version, variant, others, coded, hidden = packed
-    values = dict(zip(ATTRIBUTES, map(tuple, attributes), strict=True))
+    values: dict[str, tuple[str, ...]] = {
+        name: tuple(said) for name, said in zip(ATTRIBUTES, attributes, strict=True)
+    }
     stored = tuple(_stored_caption(*other) for other in others)
     return Row(
         image, path, caption, _NO_VECTOR, values, split, version, variant, stored,

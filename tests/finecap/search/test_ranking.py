@@ -54,7 +54,7 @@ def test_ties_at_the_cut_are_completed():
         return [(f"{row:03d}", 1.0) for row in range(min(limit, 50))]
 
     assert len(with_ties(engine, 10)) == 50
-    assert asked == [42, 168]
+    assert asked == [20, 80]
 
 
 @pytest.mark.parametrize(
