@@ -41,6 +41,12 @@ def captioner_asset(variant: str) -> str:
     return names.get(variant, f"scst/{variant}")
 
 
+def variant_of(champion: Artifact) -> str:
+    """The variant of the captioner that a champion's export was made from."""
+    (asset,) = champion.inputs
+    return asset.removeprefix("scst/").removesuffix("_captioner")
+
+
 def choose_champion(
     context: dg.AssetExecutionContext,
     stages: Stages,

@@ -6,11 +6,12 @@ there first.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dagster_project.artifacts import Artifact
-from dagster_project.champion import PAIR
+from dagster_project.champion import PAIR, variant_of
 from dagster_project.home import Home
 from finecap.config import IndexConfig
 from finecap.log import Log
@@ -27,8 +28,11 @@ def publish_build(
     config: IndexConfig,
     destination: Path,
     log: Log,
+    references: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
     """Build the index of `captions` and make it live; its manifest is kept in `destination`.
+
+    What people said of the images, `references`, is kept beside the captions.
 
     Raises:
         PromoteConflict: another build went live meanwhile.
@@ -61,6 +65,8 @@ def publish_build(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         config=config,
         log=log,
+        references=references,
+        variant=variant_of(champion),
     )
     if before != manifest.build_id:
         promote_build(home.index, manifest.build_id, expect=before)

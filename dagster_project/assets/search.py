@@ -92,6 +92,7 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
         def work(folder: Path, log: Log) -> Mapping[str, float]:
             data_folder = _relative(dataset.path, Path(stages.root))
             chosen = settings(config, IndexConfig)
+            records = shown.records_of(stages.parent(captions, "validated_dataset").path)
             return publish_build(
                 captions,
                 champion,
@@ -101,6 +102,7 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
                 chosen,
                 folder,
                 log,
+                {record.image: record.captions for record in records},
             )
 
         inputs = [dataset, captions, champion]

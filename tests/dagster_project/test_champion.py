@@ -7,6 +7,8 @@ import pytest
 
 from dagster_project.home import Home
 from dagster_project.registry import CHAMPION
+from finecap.search.engines import open_index
+from finecap.search.index import SearchRequest
 from tests.dagster_project.champions import Champions
 from tests.finecap.conftest import tiny
 
@@ -37,6 +39,12 @@ def test_alias_moved_in_the_ui_is_captioned_and_indexed_until_a_better_one_is_tr
         ("", clip_s), (clip_s, mle), (mle, better),
     ]  # fmt: skip
     assert "judge R@1 0.10 -> 0.50 (p < 0.001); guards ok" in champions.verdict
+    index = open_index(champions.home.index)
+    (first,) = index.search(SearchRequest(limit=1))
+    current, *others = index.captions(first.image)
+    assert (current.caption, current.variant) == (first.caption, "clip_s")
+    assert {said.source for said in others} == {"human", "model"}
+    assert {said.variant for said in others if said.source == "model"} == {"mle", "clip_s"}
 
 
 def test_pipelines_move_names_its_run_and_who_ran_it(champions: Champions):
