@@ -165,7 +165,7 @@ class Database:
             connection = psycopg.connect(self._url, autocommit=True)
         except psycopg.OperationalError as error:
             raise IndexRefused(
-                f"the index's database cannot be reached: {str(error).strip()}; check "
+                f"the index's database cannot be reached: {' '.join(str(error).split())}; check "
                 "FINECAP_INDEX_URL and that the server is up"
             ) from error
         if not self._migrated:
