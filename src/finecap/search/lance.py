@@ -11,8 +11,8 @@ tags break the pruning of old versions. What is inside a build is `lance_build.p
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -108,17 +108,20 @@ class LanceIndex:
 
     def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
         """The best hits of the live build, or of the one named."""
-        return self._opened(build_id).search(request)
+        with self._reading(build_id) as build:
+            return build.search(request)
 
     def facets(
         self, filter_: Filter | None = None, text: str = "", build_id: str | None = None
     ) -> Mapping[str, Mapping[str, int]]:
         """How many rows have each value of each field, most frequent first."""
-        return self._opened(build_id).facets(filter_, text)
+        with self._reading(build_id) as build:
+            return build.facets(filter_, text)
 
     def rows(self, images: Sequence[str], build_id: str | None = None) -> list[Row]:
         """The rows of these images, as asked; images not held are left out."""
-        return self._opened(build_id).rows(images)
+        with self._reading(build_id) as build:
+            return build.rows(images)
 
     def captions(self, image: str, build_id: str | None = None) -> list[StoredCaption]:
         """All that is stored of an image, the caption searched first."""
@@ -179,14 +182,21 @@ class LanceIndex:
                 folder.rename(doomed)
             shutil.rmtree(self._folder / "dropped")
 
-    def _opened(self, build_id: str | None) -> LanceBuild:
-        """The live build, or the one named, open for reading."""
+    @contextmanager
+    def _reading(self, build_id: str | None) -> Generator[LanceBuild]:
+        """The live build, or the one named, for one question."""
         name = build_id or self.live()
         if name is None:
             raise NoSuchBuild(f"no build is live in {self._folder}: run the pipeline to its index")
-        if name not in self._open:
+        if name not in self._open or not self._sealed(name).exists():
+            self._open.pop(name, None)
             self._open[name] = LanceBuild(self._sealed(name), self.manifest(name))
-        return self._open[name]
+        try:
+            yield self._open[name]
+        except RuntimeError as error:  # LanceDB's, when files go while it reads
+            if self._sealed(name).exists():
+                raise
+            raise NoSuchBuild(f"build {name} was dropped meanwhile: ask again") from error
 
     def _state(self) -> dict[str, str | None]:
         """What live.json says; {} before the first promotion."""

@@ -14,7 +14,7 @@ import pytest
 from finecap.config import IndexConfig
 from finecap.log import silent
 from finecap.search.build import build_index, live_build, promote_build
-from finecap.search.index import IndexRefused, SearchRequest
+from finecap.search.index import IndexRefused, NoSuchBuild, SearchRequest
 from finecap.search.lance import LanceIndex
 from finecap.search.postgres import PostgresIndex
 from finecap.search.query import Has
@@ -245,6 +245,16 @@ class TestVersions:
         gallery.build(index, "two", ["a blue boat"] * 8)
         index.promote("two", expect="one")
         assert index.search(SearchRequest("boat", limit=2), "one")[:1] == first
+
+    def test_a_build_that_another_process_dropped_is_no_build(self, engine, index, gallery):
+        gallery.build(index, "one")
+        reader = engine()
+        assert reader.search(SearchRequest("boat"), "one")
+        index.drop("one")
+        with pytest.raises(NoSuchBuild, match="no finished build one"):
+            reader.search(SearchRequest("boat"), "one")
+        with pytest.raises(NoSuchBuild, match="no finished build one"):
+            reader.facets(build_id="one")
 
 
 def test_50_cycles_of_upsert_and_optimise_keep_the_disk_bounded(index, disk_bytes, gallery):
