@@ -9,7 +9,7 @@ export FINECAP_PROFILE
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test up lint types contracts study bench docs data-new-version
+.PHONY: help setup run test up lint types contracts study soak bench docs data-new-version
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 18
@@ -37,6 +37,9 @@ contracts: setup ## import contracts
 
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
+
+soak: setup ## builders of the index killed twenty times at each phase
+	@FINECAP_CRASHES=20 $(PYTHON) -m pytest -q --timeout 3600 tests/finecap/search/test_crashes.py
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

@@ -20,6 +20,7 @@ import lancedb  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 
+from finecap.search.checks import check_batch
 from finecap.search.files import exclusive, replace_text, sync_folder
 from finecap.search.index import (
     Hit,
@@ -31,7 +32,6 @@ from finecap.search.index import (
     Search,
     SearchRequest,
     StoredCaption,
-    check_batch,
     stored_captions,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows

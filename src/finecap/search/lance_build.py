@@ -27,6 +27,7 @@ from lancedb.background_loop import LOOP  # pyright: ignore[reportMissingTypeStu
 from lancedb.index import FTS, Bitmap, LabelList  # pyright: ignore[reportMissingTypeStubs]
 from numpy.typing import NDArray
 
+from finecap.search.checks import check_field, check_request
 from finecap.search.index import (
     Hit,
     IndexRefused,
@@ -34,7 +35,6 @@ from finecap.search.index import (
     Row,
     SearchRequest,
     Vector,
-    check_field,
 )
 from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
@@ -49,7 +49,7 @@ from finecap.search.query import (
     Ranking,
     by_score,
 )
-from finecap.search.ranking import Ranked, check_request, rank
+from finecap.search.ranking import Ranked, rank
 from finecap.search.stored_rows import StoredRows, write_rows
 from finecap.search.vectors import FlatVectors, write_vectors
 

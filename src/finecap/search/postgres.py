@@ -11,6 +11,7 @@ from typing import cast
 
 from psycopg import errors
 
+from finecap.search.checks import check_batch
 from finecap.search.index import (
     Hit,
     IndexRefused,
@@ -21,7 +22,6 @@ from finecap.search.index import (
     Search,
     SearchRequest,
     StoredCaption,
-    check_batch,
     stored_captions,
 )
 from finecap.search.postgres_build import PostgresBuild

@@ -17,6 +17,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
+from finecap.search.checks import check_field, check_request
 from finecap.search.index import (
     Derived,
     Hit,
@@ -25,12 +26,11 @@ from finecap.search.index import (
     SearchRequest,
     StoredCaption,
     Vector,
-    check_field,
 )
 from finecap.search.postgres_schema import Connection, partition
 from finecap.search.postgres_types import Words, quoted
 from finecap.search.query import ATTRIBUTES, FIELDS, And, Filter, Has, Not, Or, Ranking
-from finecap.search.ranking import Ranked, check_request, rank
+from finecap.search.ranking import Ranked, rank
 
 _K1, _B = 1.2, 0.75
 _COUNT = "{1, 1, 1, 1}"  # weights with which `ts_rank_cd` of one word is how often it comes

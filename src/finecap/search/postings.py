@@ -17,7 +17,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from finecap.search.index import IndexRefused, check_field
+from finecap.search.checks import check_field
+from finecap.search.index import IndexRefused
 from finecap.search.query import FIELDS, And, Filter, Has, Not, Or
 
 VALUES = "values.json"

@@ -7,7 +7,7 @@ are whatever sorts as images do: images themselves, or row numbers written at eq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from finecap.search.index import Hit, IndexRefused, SearchRequest, WordsBy, check_vector
+from finecap.search.index import Hit, SearchRequest, WordsBy
 from finecap.search.query import Ranking, matched_words, ranks, reciprocal_rank, weighted
 
 _DEPTH = 100
@@ -48,18 +48,6 @@ class Ranked:
 
 
 _NOWHERE = (None, None)
-
-
-def check_request(request: SearchRequest, dims: int) -> None:
-    """Refuse what no engine can answer.
-
-    Raises:
-        IndexRefused: no hits are wanted, or the vector does not fit a build of so many dims.
-    """
-    if request.limit < 1:
-        raise IndexRefused(f"limit is {request.limit}, expected at least 1")
-    if request.vector is not None:
-        check_vector(request.vector, dims, "query")
 
 
 def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from finecap.search.index import Hit, IndexRefused, SearchRequest
-from finecap.search.ranking import Ranked, check_request, rank, with_ties
+from finecap.search.index import Hit, SearchRequest
+from finecap.search.ranking import Ranked, rank, with_ties
 
 WORDS = [("a", 3.0), ("b", 2.0), ("c", 2.0)]
 PICTURES = [("c", 0.9), ("a", 0.5), ("d", 0.1)]
@@ -55,18 +55,6 @@ def test_ties_at_the_cut_are_completed():
 
     assert len(with_ties(engine, 10)) == 50
     assert asked == [20, 80]
-
-
-@pytest.mark.parametrize(
-    ("request_", "message"),
-    [
-        (SearchRequest("boat", limit=0), "limit is 0"),
-        (SearchRequest(vector=np.ones(3, np.float32)), r"query: vector has shape \(3,\)"),
-    ],
-)
-def test_what_no_engine_can_answer_is_refused(request_, message):
-    with pytest.raises(IndexRefused, match=message):
-        check_request(request_, 2)
 
 
 def test_nothing_ranked_is_no_hit():

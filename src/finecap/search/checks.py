@@ -1,0 +1,54 @@
+"""What every engine refuses, and in the same words: rows, filters and questions that do not fit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from finecap.search.index import IndexRefused, Row, SearchRequest, Vector, stored_captions
+from finecap.search.query import FIELDS
+
+
+def check_request(request: SearchRequest, dims: int) -> None:
+    """Refuse what no engine can answer.
+
+    Raises:
+        IndexRefused: no hits are wanted, or the vector does not fit a build of so many dims.
+    """
+    if request.limit < 1:
+        raise IndexRefused(f"limit is {request.limit}, expected at least 1")
+    if request.vector is not None:
+        check_vector(request.vector, dims, "query")
+
+
+def check_field(field_: str) -> None:
+    """Refuse a filter on a field that no row has."""
+    if field_ not in FIELDS:
+        raise IndexRefused(f"unknown field {field_!r}, expected one of {', '.join(FIELDS)}")
+
+
+def check_batch(rows: Sequence[Row], dims: int) -> None:
+    """Refuse a batch with an image twice, or with a vector that does not fit the build."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.image in seen:
+            raise IndexRefused(f"image {row.image} comes twice in one batch, expected once")
+        seen.add(row.image)
+        if "\0" in row.image + row.caption:
+            raise IndexRefused(f"image {row.image!r}: name or caption holds NUL, expected text")
+        check_vector(row.vector, dims, f"image {row.image}")
+        for stored in stored_captions(row):
+            if stored.vector is not None:
+                check_vector(stored.vector, dims, f"image {row.image}, {stored.caption!r}")
+
+
+def check_vector(vector: Vector, dims: int, where: str) -> None:
+    """Refuse what is not a finite (D,) vector of unit length; `where` names it in the message."""
+    if vector.shape != (dims,):
+        raise IndexRefused(f"{where}: vector has shape {vector.shape}, expected ({dims},)")
+    norm = float(np.linalg.norm(vector.astype(np.float32)))
+    if not np.isfinite(norm):
+        raise IndexRefused(f"{where}: vector has NaN or infinite entries")
+    if abs(norm - 1) > 1e-2:  # noqa: PLR2004 - room for fp16 rounding, none for a forgotten norm
+        raise IndexRefused(
+            f"{where}: vector has length {norm:.4g}, expected 1 (scores are cosines)"
+        )
