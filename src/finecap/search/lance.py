@@ -50,6 +50,7 @@ class LanceIndex:
         """Nothing is read or written before it is needed."""
         self._folder = folder
         self._open: dict[str, LanceBuild] = {}
+        self._given: dict[str, set[str]] = {}  # images of builds that this process created
 
     def building(self) -> AbstractContextManager[None]:
         """The right to build: a locked file in the folder."""
@@ -63,6 +64,7 @@ class LanceIndex:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         cast("Any", lancedb.connect(staging)).create_table(_STAGED, schema=schema(manifest.dims))
+        self._given[manifest.build_id] = set()
         stated = manifest.model_copy(update={"parameters": PARAMETERS, "recall_at_10": None})
         replace_text(staging / _MANIFEST, stated.model_dump_json(indent=2))
 
@@ -72,11 +74,7 @@ class LanceIndex:
         batch = list(rows)
         check_batch(batch, dims)
         if batch:
-            table = self._staged_table(build_id)
-            merge = table.merge_insert("image")
-            merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            if merge.execute(arrow_of(batch, dims)).num_updated_rows:
-                reclaim(table)
+            self._stage(build_id, batch, dims)
 
     def delete(self, build_id: str, images: Iterable[str]) -> None:
         """Remove rows from an open build."""
@@ -104,6 +102,7 @@ class LanceIndex:
         self._sealed(build_id).parent.mkdir(parents=True, exist_ok=True)
         staging.rename(self._sealed(build_id))
         sync_folder(self._sealed(build_id).parent)
+        self._given.pop(build_id, None)
         return sealed
 
     def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
@@ -181,6 +180,19 @@ class LanceIndex:
                 doomed.parent.mkdir(exist_ok=True)
                 folder.rename(doomed)
             shutil.rmtree(self._folder / "dropped")
+
+    def _stage(self, build_id: str, batch: list[Row], dims: int) -> None:
+        """Append what this process knows to be new; looking for each image takes far longer."""
+        table, images = self._staged_table(build_id), {row.image for row in batch}
+        given = self._given.get(build_id)
+        if given is not None and given.isdisjoint(images):
+            table.add(arrow_of(batch, dims))
+            given |= images
+            return
+        merge = table.merge_insert("image")
+        merge = merge.when_matched_update_all().when_not_matched_insert_all()
+        if merge.execute(arrow_of(batch, dims)).num_updated_rows:
+            reclaim(table)
 
     @contextmanager
     def _reading(self, build_id: str | None) -> Generator[LanceBuild]:

@@ -61,7 +61,7 @@ class Postings:
         self._postings = cast(
             "NDArray[np.int32]", np.load(folder / POSTINGS, mmap_mode="r", allow_pickle=False)
         )
-        self._rows = rows
+        self.rows = rows
         self._spans: dict[tuple[str, str], slice] = {}
         at = 0
         for name, values in self._counts.items():
@@ -80,7 +80,7 @@ class Postings:
         match filter_:
             case Has(field, value):
                 check_field(field)
-                found = np.zeros(self._rows, dtype=np.bool_)
+                found = np.zeros(self.rows, dtype=np.bool_)
                 found[self._postings[self._spans.get((field, value), slice(0, 0))]] = True
                 return found
             case Not(inner):
@@ -89,6 +89,10 @@ class Postings:
                 return np.logical_and.reduce([self._all(), *map(self.mask, filters)])
             case Or(filters):
                 return np.logical_or.reduce([~self._all(), *map(self.mask, filters)])
+
+    def values(self, field: str) -> Mapping[str, int]:
+        """How many rows have each value of the field, values in order."""
+        return self._counts[field]
 
     def counts(self, mask: Mask | None) -> dict[str, dict[str, int]]:
         """Rows with each value, of all rows or of those in `mask`, (N,); most frequent first."""
@@ -107,4 +111,4 @@ class Postings:
         return dict(sorted(kept.items(), key=lambda item: (-item[1], item[0])))
 
     def _all(self) -> Mask:
-        return np.ones(self._rows, dtype=np.bool_)
+        return np.ones(self.rows, dtype=np.bool_)

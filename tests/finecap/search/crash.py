@@ -73,12 +73,13 @@ def opened(folder: Path, url: str) -> tuple[CaptionIndex, Deadly]:
         deadly.wrap(psycopg.Connection, "execute")
         deadly.wrap(psycopg.Copy, "write_row")
         return PostgresIndex(url), deadly
-    from finecap.search import lance, lance_build
+    from finecap.search import lance, lance_build, lance_captions
 
     for owner, name in (
         (Path, "rename"), (Path, "replace"), (os, "fsync"), (lance.shutil, "rmtree"),
         (lance, "arrow_of"), (lance, "seal_rows"), (lance_build, "write_vectors"),
-        (lance_build, "write_rows"), (lance_build, "write_postings"), (lance_build, "_full_text"),
+        (lance_build, "write_rows"), (lance_build, "write_postings"),
+        (lance_captions, "_full_text"),
     ):  # fmt: skip
         deadly.wrap(owner, name)
     return lance.LanceIndex(folder), deadly
