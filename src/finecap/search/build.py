@@ -1,8 +1,8 @@
 """From a table of captions and a matrix of vectors to a checked build of the index.
 
-Engine-neutral: `engines` knows which one it is. A build's name is the digest of what goes
-into it, so building the same again finds it finished and returns at once. Going live is a separate
-step (`promote_build`), because whoever promotes has to say what they expect to replace.
+Engine-neutral: `engines` knows which one it is. A build's name is the digest of what goes into it,
+so building the same again finds it finished and returns at once. Going live is a separate step
+(`promote_build`), because whoever promotes has to say what they expect to replace.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from finecap.log import Log
 from finecap.search.attributes import attributes_of
 from finecap.search.engines import open_index
 from finecap.search.files import export_digest
-from finecap.search.history import with_history
+from finecap.search.history import readable_builds, with_history
 from finecap.search.index import (
     CaptionIndex,
     IndexRefused,
@@ -198,11 +198,12 @@ def _built(
         log(f"index build {manifest.build_id} exists already: {manifest.rows} captions")
         return finished[manifest.build_id]
     log(f"index build {manifest.build_id}: {manifest.rows} captions, {manifest.dims} dims")
+    earlier = readable_builds(index, log)
     index.create(manifest)
     for start in range(0, manifest.rows, _BATCH_ROWS):
         stop = min(start + _BATCH_ROWS, manifest.rows)
         rows = _rows(table, vectors, data_folder, range(start, stop))
-        index.upsert(manifest.build_id, with_history(rows, index, references))
+        index.upsert(manifest.build_id, with_history(rows, index, earlier, references))
 
     def check(search: Search) -> float:
         images = list(table["image"])

@@ -8,22 +8,40 @@ it knew, so that dropping an old one loses nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from finecap.search.index import CaptionIndex, Row, StoredCaption, stored_captions
+from finecap.log import Log
+from finecap.search.index import CaptionIndex, IndexRefused, Row, StoredCaption, stored_captions
+
+
+def readable_builds(index: CaptionIndex, log: Log) -> list[str]:
+    """Names of the finished builds that this version can read, oldest first; others are told of."""
+    readable: list[str] = []
+    for build in index.builds():
+        try:
+            index.rows([], build.build_id)
+        except IndexRefused as reason:
+            log(f"what build {build.build_id} says is not handed on: {reason}")
+        else:
+            readable.append(build.build_id)
+    return readable
 
 
 def with_history(
-    rows: Sequence[Row], index: CaptionIndex, references: Mapping[str, Sequence[str]]
+    rows: Sequence[Row],
+    index: CaptionIndex,
+    builds: Sequence[str],
+    references: Mapping[str, Sequence[str]],
 ) -> list[Row]:
     """The rows with all other captions of their images: people's, then models', oldest first.
 
     Args:
         rows: of a build in the making.
-        index: whose finished builds are remembered.
+        index: where the builds are.
+        builds: those that are remembered, oldest first.
         references: what people said, by image.
     """
     said: dict[str, dict[tuple[str, ...], StoredCaption]] = {row.image: {} for row in rows}
-    for build in index.builds():
-        for old in index.rows(list(said), build.build_id):
+    for build in builds:
+        for old in index.rows(list(said), build):
             current, *others = stored_captions(old)
             for stored in (*others, current):
                 if stored.source == "model":

@@ -133,7 +133,7 @@ class LanceBuild:
     def _saying(self, text: str) -> Mask:
         """Which rows' captions have one of the words, (N,)."""
         said = np.zeros(self.manifest.rows, dtype=np.bool_)
-        said[[row for row, _ in self._captions.saying(text, None, self.manifest.rows)]] = True
+        said[self._captions.all_saying(text)] = True
         return said
 
     def _words(self, text: str, filter_: Filter | None, limit: int) -> Ranking:

@@ -22,6 +22,7 @@ import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from lancedb import query as lance_query  # pyright: ignore[reportMissingTypeStubs]
 from lancedb.background_loop import LOOP  # pyright: ignore[reportMissingTypeStubs]
 from lancedb.index import FTS, Bitmap, LabelList  # pyright: ignore[reportMissingTypeStubs]
+from numpy.typing import NDArray
 
 from finecap.search.checks import check_field
 from finecap.search.postings import Postings
@@ -115,6 +116,11 @@ class RankedCaptions:
         found = LOOP.run(self._asked(text, filter_, limit))
         rows, scores = found.column("row").to_pylist(), found.column("_score").to_pylist()
         return list(zip(rows, scores, strict=True))
+
+    def all_saying(self, text: str) -> NDArray[np.int64]:
+        """Numbers of all rows whose caption has one of the words, in no order."""
+        most = max(1, self.count())
+        return LOOP.run(self._asked(text, None, most)).column("row").to_numpy()
 
     async def _asked(self, text: str, filter_: Filter | None, limit: int) -> Any:
         """An Arrow table. One trip to the engine, where its synchronous form takes six."""

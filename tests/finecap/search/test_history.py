@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from finecap.search.history import with_history
+from finecap.log import silent
+from finecap.search.history import readable_builds, with_history
 from finecap.search.index import StoredCaption
 from finecap.search.lance import LanceIndex
 
@@ -16,7 +17,8 @@ def said(tmp_path, gallery):
         rows = gallery.rows(captions, gallery.vectors(len(captions)))
         rows = [replace(row, model_version=version, variant="mle") for row in rows]
         index.create(gallery.manifest(name, len(rows), created_at=name))
-        index.upsert(name, with_history(rows, index, references or {}))
+        earlier = readable_builds(index, silent)
+        index.upsert(name, with_history(rows, index, earlier, references or {}))
         index.finish(name, lambda _: 1.0)
         return index.captions(gallery.image(0), name)
 
@@ -47,3 +49,14 @@ def test_a_dropped_build_is_not_forgotten(said, tmp_path):
     said("b", "2")
     LanceIndex(tmp_path).drop("a")
     assert [stored.model_version for stored in said("c", "3")] == ["3", "1", "2"]
+
+
+def test_a_build_that_cannot_be_read_is_told_of_and_left_out(said, tmp_path):
+    said("a", "1")
+    said("b", "2")
+    (tmp_path / "builds" / "a" / "blocks.json").unlink()
+    lines = []
+    index = LanceIndex(tmp_path)
+    assert readable_builds(index, lambda line, **_: lines.append(line)) == ["b"]
+    assert "build a says is not handed on" in lines[0]
+    assert "build the index anew" in lines[0]
