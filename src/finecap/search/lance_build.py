@@ -57,7 +57,7 @@ def seal_rows(folder: Path, staged: Any, as_row: Callable[[Mapping[str, Any]], R
     values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
     write_rows(folder, _noting(values, table.drop_columns(["vector"]), as_row))
     write_postings(folder, values)
-    write_captions(folder, table, Postings(folder, table.num_rows))
+    write_captions(folder, table)
 
 
 def _noting(
@@ -87,7 +87,7 @@ class LanceBuild:
         self._vectors = FlatVectors(folder / VECTORS)
         self._postings = Postings(folder, manifest.rows)
         self._rows = StoredRows(folder)
-        self._captions = RankedCaptions(folder, self._postings)
+        self._captions = RankedCaptions(folder)
         found = (self._captions.count(), self._vectors.rows, self._vectors.dims)
         if found != (manifest.rows, manifest.rows, manifest.dims):
             raise IndexRefused(
@@ -105,7 +105,7 @@ class LanceBuild:
         if request.text or request.vector is not None:
             ranked = rank(
                 request,
-                lambda limit: self._words(request.text, request.filter, limit),
+                lambda limit: self._words(request, mask, limit),
                 lambda limit: self._pictures(request.vector, left, limit),
             )
         else:
@@ -136,10 +136,13 @@ class LanceBuild:
         said[self._captions.all_saying(text)] = True
         return said
 
-    def _words(self, text: str, filter_: Filter | None, limit: int) -> Ranking:
+    def _words(self, request: SearchRequest, mask: Mask | None, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
-        found = self._captions.saying(text, filter_, limit)
-        return by_score({_name(row): score for row, score in found})
+        if request.filter is None or mask is None:
+            found = self._captions.saying(request.text, limit)
+        else:
+            found = self._captions.saying_among(request.text, request.filter, mask, limit)
+        return by_score({_name(row): score for row, score in found})[:limit]
 
     def _pictures(
         self, vector: Vector | None, left: NDArray[np.int64] | None, limit: int
