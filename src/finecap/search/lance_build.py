@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from finecap.search.checks import check_request
 from finecap.search.index import (
@@ -99,17 +98,16 @@ class LanceBuild:
         """The best hits, best first, ties by image."""
         check_request(request, self.manifest.dims)
         mask = None if request.filter is None else self._postings.mask(request.filter)
-        left = None if mask is None else np.flatnonzero(mask)
-        if left is not None and not len(left):
+        if mask is not None and not mask.any():
             return []
         if request.text or request.vector is not None:
             ranked = rank(
                 request,
                 lambda limit: self._words(request, mask, limit),
-                lambda limit: self._pictures(request.vector, left, limit),
+                lambda limit: self._pictures(request.vector, mask, limit),
             )
         else:
-            first = np.arange(self.manifest.rows) if left is None else left
+            first = np.arange(self.manifest.rows) if mask is None else np.flatnonzero(mask)
             ranked = Ranked([(_name(int(row)), 0.0) for row in first[: request.limit]])
         hits = self._hits([int(name) for name, _ in ranked.order])
         return ranked.explained(hits, request.text, "bm25")
@@ -144,12 +142,11 @@ class LanceBuild:
             found = self._captions.saying_among(request.text, request.filter, mask, limit)
         return by_score({_name(row): score for row, score in found})[:limit]
 
-    def _pictures(
-        self, vector: Vector | None, left: NDArray[np.int64] | None, limit: int
-    ) -> Ranking:
+    def _pictures(self, vector: Vector | None, mask: Mask | None, limit: int) -> Ranking:
         """Rows by cosine, ties by row."""
         if vector is None:
             return []
+        left = None if mask is None else np.flatnonzero(mask)
         return [(_name(row), score) for row, score in self._vectors.nearest(vector, limit, left)]
 
     def _hits(self, rows: Sequence[int]) -> dict[str, Hit]:

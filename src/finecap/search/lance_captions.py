@@ -8,7 +8,7 @@ words; against bare words 0.78 and 0.61 where a tenth of the nouns are plurals. 
 those would be 0.96 and 0.78, and "boats" would find no boat.
 
 Why many rows that a filter leaves are sifted here: told to rank within 5 % of 1,000,000 captions,
-LanceDB took 15 ms (with a bitmap of that value no less than with an index of lists); 1,700 rows of
+LanceDB took 15 ms (with a bitmap of that value no less than with an index of lists); 1,300 rows of
 all captions take 6, and twenty of the 5 % are nearly always among them.
 """
 
@@ -29,7 +29,7 @@ from finecap.search.postings import Mask
 from finecap.search.query import ATTRIBUTES, FIELDS, STOP_WORDS, And, Filter, Has, Not, Or
 
 TABLE = "captions"
-_SIFTED_MARGIN = 4
+_SIFTED_MARGIN = 3
 _SIFTED_MOST = 4_000
 """Rows of all captions that are looked through for some that pass."""
 
