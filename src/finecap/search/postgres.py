@@ -25,6 +25,7 @@ from finecap.search.index import (
     stored_captions,
 )
 from finecap.search.postgres_build import PostgresBuild
+from finecap.search.postgres_recall import with_width
 from finecap.search.postgres_rows import (
     HNSW_CONSTRUCTION,
     HNSW_M,
@@ -33,14 +34,15 @@ from finecap.search.postgres_rows import (
     create_rows,
     delete_rows,
     drop_rows,
+    drop_vector_index,
     index_rows,
     reclaim_rows,
 )
 from finecap.search.postgres_schema import Connection, Database
 from finecap.search.query import STOP_WORDS, Filter
 
-EXACT_UP_TO = 20_000
-"""Rows that are scanned rather than looked up: some 20 ms of one thread at 512 dims."""
+EXACT_UP_TO = 50_000
+"""Rows that are scanned rather than looked up: some 25 ms of one thread at 256 dims."""
 _BUILDING = 1  # the lock that builders wait for
 
 
@@ -100,14 +102,17 @@ class PostgresIndex:
 
     def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
         """Index the rows, check the result, then make it visible by one update."""
-        with self._opened(build_id) as (connection, number, manifest):
+        with self._opened(build_id) as (connection, number, stated):
             held = count_rows(connection, number)
-            if held != manifest.rows:
+            if held != stated.rows:
                 raise IndexRefused(
-                    f"build {build_id} holds {held} rows, its manifest says {manifest.rows}: "
+                    f"build {build_id} holds {held} rows, its manifest says {stated.rows}: "
                     "upsert what is missing or create it again"
                 )
-            index_rows(connection, number, manifest)
+            index_rows(connection, number, stated)
+            manifest = with_width(PostgresBuild(connection, number, stated), stated)
+            if "hnsw_ef_search" not in manifest.parameters:
+                drop_vector_index(connection, number)
 
         def search(request: SearchRequest) -> list[Hit]:
             with self._database.transaction() as connection:

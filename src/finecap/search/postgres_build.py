@@ -39,6 +39,9 @@ Clause = tuple[sql.Composable, list[Any]]
 """A piece of SQL and the values of its placeholders."""
 
 
+_EVERY: Clause = (sql.SQL("true"), [])
+
+
 def labels_of(row: Row) -> list[str]:
     """All that filters can ask of a row, as "field=value"."""
     single = [("split", row.split), ("model_version", row.model_version)]
@@ -54,7 +57,7 @@ def condition(filter_: Filter | None) -> Clause:
     """
     match filter_:
         case None:
-            return sql.SQL("true"), []
+            return _EVERY
         case Has(field, value):
             check_field(field)
             return sql.SQL("labels @> %s"), [[f"{field}={_plain(value)}"]]
@@ -165,33 +168,27 @@ class PostgresBuild:
         """Images by cosine, ties by image."""
         if vector is None:
             return []
-        if self._is_scanned(where):
-            return self._ask(
-                "image, -(vector <#> %s) AS score FROM "
-                "(SELECT image, vector FROM {images} WHERE {where} OFFSET 0) AS passing "
-                "ORDER BY score DESC, image LIMIT %s",
-                where, [vector], [limit],
-            )  # fmt: skip
-        wide = sql.SQL("SET LOCAL hnsw.ef_search = {}").format(
-            sql.Literal(min(max(200, 2 * limit), 1000))
-        )
-        self._connection.execute(wide)
-        self._connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-        return self._nearest(vector, where, limit)
+        ef_search = self._manifest.parameters.get("hnsw_ef_search")
+        if not isinstance(ef_search, int) or self._is_scanned(where):
+            return self.scanned(vector, limit, where)
+        return self.nearest(vector, limit, ef_search, where)
 
-    def _is_scanned(self, where: Clause) -> bool:
-        """Whether the exact scan is the way: no approximate index, or few rows left."""
-        exact_up_to = self._manifest.parameters.get("exact_up_to")
-        if not isinstance(exact_up_to, int):
-            return True
-        counted = self._ask(
-            "count(*) FROM (SELECT FROM {images} WHERE {where} LIMIT %s) AS passing",
-            where, [], [exact_up_to + 1],
+    def scanned(self, vector: Vector, limit: int, where: Clause = _EVERY) -> Ranking:
+        """Images by cosine, every row that passes looked at, ties by image."""
+        return self._ask(
+            "image, -(vector <#> %s) AS score FROM "
+            "(SELECT image, vector FROM {images} WHERE {where} OFFSET 0) AS passing "
+            "ORDER BY score DESC, image LIMIT %s",
+            where, [vector], [limit],
         )  # fmt: skip
-        return counted[0][0] <= exact_up_to
 
-    def _nearest(self, vector: Vector, where: Clause, limit: int) -> Ranking:
-        """Images by the approximate index."""
+    def nearest(
+        self, vector: Vector, limit: int, ef_search: int, where: Clause = _EVERY
+    ) -> Ranking:
+        """Images by the approximate index, which keeps so many candidates; ties by image."""
+        wide = sql.Literal(min(max(ef_search, 2 * limit), 1000))
+        self._connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(wide))
+        self._connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
         typed = sql.SQL("vector::halfvec({})").format(self._manifest.dims)
         clause, values = where
         query = sql.SQL(
@@ -200,6 +197,17 @@ class PostgresBuild:
         ).format(typed=typed, images=self._images, where=clause)
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(query, [vector, *values, vector, limit]).fetchall()
+
+    def _is_scanned(self, where: Clause) -> bool:
+        """Whether the exact scan is the way, few rows being left."""
+        exact_up_to = self._manifest.parameters.get("exact_up_to")
+        if not isinstance(exact_up_to, int):
+            return True
+        counted = self._ask(
+            "count(*) FROM (SELECT FROM {images} WHERE {where} LIMIT %s) AS passing",
+            where, [], [exact_up_to + 1],
+        )  # fmt: skip
+        return counted[0][0] <= exact_up_to
 
     def _hits(self, images: Sequence[str]) -> dict[str, Hit]:
         """Captions and attributes of these images; scores are not known here."""
@@ -211,6 +219,13 @@ class PostgresBuild:
             image: Hit(image, path, caption, 0.0, attributes=_attributes(labels))
             for image, path, caption, labels in found
         }
+
+    def examples(self, count: int) -> list[Vector]:
+        """Vectors of some images, always the same."""
+        query = sql.SQL("SELECT vector FROM {} ORDER BY hashtext(image), image LIMIT %s")
+        with self._connection.cursor(binary=True) as cursor:
+            found = cursor.execute(query.format(self._images), [count]).fetchall()
+        return [vector for (vector,) in found]
 
     def _captions(self, images: Sequence[str]) -> dict[str, list[StoredCaption]]:
         """All captions of these images, the one that is searched first."""

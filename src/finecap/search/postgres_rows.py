@@ -80,6 +80,7 @@ def index_rows(connection: Connection, number: int, manifest: Manifest) -> None:
         "labels": sql.SQL("gin (labels)"),
     }
     if "exact_up_to" in manifest.parameters:
+        connection.execute("SET LOCAL maintenance_work_mem = '512MB'")  # past it HNSW slows tenfold
         indices["vector"] = sql.SQL(
             "hnsw ((vector::halfvec({})) halfvec_ip_ops) WITH (m = {}, ef_construction = {})"
         ).format(manifest.dims, HNSW_M, HNSW_CONSTRUCTION)
@@ -90,6 +91,12 @@ def index_rows(connection: Connection, number: int, manifest: Manifest) -> None:
         )
     connection.execute(sql.SQL("ANALYZE {}").format(images))
     _count_words(connection, number)
+
+
+def drop_vector_index(connection: Connection, number: int) -> None:
+    """Without effect where there is none."""
+    name = sql.Identifier("finecap", f"images_{number}_vector")
+    connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
 
 
 def _count_words(connection: Connection, number: int) -> None:
