@@ -30,6 +30,7 @@ VARIABLES = frozenset(
     {
         "FINECAP_HOME",
         "FINECAP_PROFILE",
+        "FINECAP_INDEX_URL",
         "FINECAP_DAGSTER_PORT",
         "FINECAP_MLFLOW_PORT",
         "FINECAP_TORCH_INDEX",
@@ -267,6 +268,9 @@ def index(home: Home) -> Findings:
         live = load_live_manifest(home.path)
     except NoSuchBuild:
         yield Finding("index", "warn", "none is live: nothing can be searched", "`make run`")
+        return
+    except IndexRefused as error:
+        yield Finding("index", "fail", str(error), "see `FINECAP_INDEX_URL`, or `make run`")
         return
     try:
         for reference in (live.captioner, live.encoder):

@@ -43,6 +43,15 @@ def test_healthy_home_has_no_failure_and_is_left_as_it_was(
     assert folder_md5(home.path)[0] == before
 
 
+def test_an_index_that_no_engine_answers_for_is_a_failure(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FINECAP_INDEX_URL", "mysql://me@host/name")
+    found = only(doctor.index(home), "fail")
+    assert "expected postgresql://" in found.said
+    assert "FINECAP_INDEX_URL" in found.fix
+
+
 def test_new_home_is_fine_but_for_the_index(tmp_path: Path):
     home = Home(Path(__file__).resolve().parents[2], tmp_path / "new")
     found = list(doctor.examined(home, SMOKE, {}))
