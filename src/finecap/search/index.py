@@ -151,6 +151,7 @@ class SearchRequest:
 
     With words and vector the two rankings are fused; with a filter alone the rows it leaves come
     in image order. `picture_weight` None fuses by reciprocal rank, a number by weighted scores.
+    Whoever asks page by page names one `depth` for all of them: with another, places change.
     """
 
     text: str = ""
@@ -158,6 +159,7 @@ class SearchRequest:
     filter: Filter | None = None
     limit: int = 10
     picture_weight: float | None = None
+    depth: int | None = None  # places of each ranking that are fused; None: ten a hit, 100 or more
 
 
 Search = Callable[[SearchRequest], list[Hit]]

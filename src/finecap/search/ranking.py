@@ -53,7 +53,8 @@ _NOWHERE = (None, None)
 def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
     """By words, by picture, or by both fused: whichever the request asks for."""
     fused = bool(request.text) and request.vector is not None
-    depth = max(_DEPTH, 10 * request.limit) if fused else request.limit
+    deep = request.depth or max(_DEPTH, 10 * request.limit)
+    depth = deep if fused else request.limit
     by_words = with_ties(words, depth) if request.text else []
     by_picture = with_ties(pictures, depth) if request.vector is not None else []
     if not fused:

@@ -26,6 +26,8 @@ from finecap.search.query import ATTRIBUTES
 
 ROWS, STARTS, BLOCKS = "rows.bin", "rows.npy", "blocks.json"
 _PER_BLOCK = 16
+_REMEMBERED = 2_000
+"""Rows kept as they were read, some 10 kB each with all that was said of them."""
 _NO_VECTOR = np.zeros(0, np.float32)
 
 
@@ -61,10 +63,17 @@ class StoredRows:
         self._bytes = np.memmap(folder / ROWS, mode="r")
         firsts = json.loads((folder / BLOCKS).read_text(encoding="utf-8"))
         self._firsts = cast("list[str]", firsts)
+        self._read: dict[int, Row] = {}
 
     def row(self, number: int) -> Row:
         """The row of that number; its vector is empty."""
-        return _unpacked(self._block(number // _PER_BLOCK)[number % _PER_BLOCK])
+        found = self._read.get(number)
+        if found is None:
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            found = _unpacked(self._block(number // _PER_BLOCK)[number % _PER_BLOCK])
+            self._read[number] = found
+        return found
 
     def number(self, image: str) -> int | None:
         """The number of the image's row; None where the build does not hold it."""

@@ -31,6 +31,17 @@ def test_both_are_fused_by_reciprocal_rank_or_by_weight():
     assert [name for name, _ in weighted[:2]] == ["c", "a"]
 
 
+def test_pages_that_name_one_depth_agree():
+    words = [(f"{i:03}", 1.0 / (i + 1)) for i in range(300)]
+    pictures = [(f"{(7 * i) % 300:03}", 1.0 / (i + 1)) for i in range(300)]
+
+    def first(limit: int):
+        request = SearchRequest("boat", VECTOR, limit=limit, depth=150)
+        return [name for name, _ in rank(request, best(words), best(pictures)).order]
+
+    assert first(60)[:10] == first(10)
+
+
 def test_words_without_a_match_leave_the_pictures_to_decide():
     fused = rank(SearchRequest("zebra", VECTOR), best([]), best(PICTURES)).order
     assert [name for name, _ in fused] == ["c", "a", "d"]
