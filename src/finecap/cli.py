@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from finecap.export_command import export_index
 from finecap.import_command import export, import_
 from finecap.score_command import score
 
@@ -55,7 +56,14 @@ class UsageError(ValueError):
     """What was asked on the command line cannot be right."""
 
 
-_WRONG_QUESTION = ("UsageError", "QueryError", "ProfileError", "ColumnError", "FileNotFoundError")
+_WRONG_QUESTION = (
+    "UsageError",
+    "QueryError",
+    "ProfileError",
+    "ColumnError",
+    "FileNotFoundError",
+    "ExportError",
+)
 
 
 def home_folder() -> Path:
@@ -140,6 +148,7 @@ def draw(
 app.command(name="import")(import_)
 app.command()(export)
 app.command()(score)
+app.command(name="export-index")(export_index)
 
 
 @profile_app.command(name="list")
