@@ -23,7 +23,7 @@ run: setup ## the whole pipeline; a second run makes only what has changed
 test: setup ## all tests
 	@$(PYTHON) -m pytest -q $(ARGS)
 
-up: setup ## Dagster on http://localhost:3000, MLflow on http://localhost:5000; Ctrl-C stops both
+up: setup ## Dagster on http://localhost:3000, MLflow on :5000, search on :8000; Ctrl-C stops all
 	@$(PYTHON) -m dagster_project.up
 
 lint: setup ## ruff

@@ -1,7 +1,7 @@
-"""`python -m dagster_project.up`: the Dagster UI and the MLflow UI of one profile, together.
+"""`python -m dagster_project.up`: Dagster, MLflow and the search page of one profile, together.
 
-Two servers as child processes; Ctrl-C, or the end of either, stops both. Ports come from
-`FINECAP_DAGSTER_PORT` and `FINECAP_MLFLOW_PORT`.
+Three servers as child processes; Ctrl-C, or the end of any, stops all. Ports come from
+`FINECAP_DAGSTER_PORT`, `FINECAP_MLFLOW_PORT` and `FINECAP_SERVE_PORT`.
 """
 
 import os
@@ -26,12 +26,15 @@ def main() -> int:
     prepare(home, profile)
     dagster_port = os.environ.get("FINECAP_DAGSTER_PORT", "3000")
     mlflow_port = os.environ.get("FINECAP_MLFLOW_PORT", "5000")
-    servers = [_start(_dagster(dagster_port), home), _start(_mlflow(home, mlflow_port), home)]
+    serve_port = os.environ.get("FINECAP_SERVE_PORT", "8000")
+    commands = (_dagster(dagster_port), _mlflow(home, mlflow_port), _search(serve_port))
+    servers = [_start(command, home) for command in commands]
     sys.stdout.write(
         f"profile {profile.name}, state in {home.path}\n"
         f"Dagster  http://localhost:{dagster_port}\n"
         f"MLflow   http://localhost:{mlflow_port}/#/experiments?{MODEL_TRAINING}\n"
-        "Ctrl-C stops both\n"
+        f"search   http://localhost:{serve_port}\n"
+        "Ctrl-C stops all\n"
     )
     sys.stdout.flush()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -57,6 +60,11 @@ def _mlflow(home: Home, port: str) -> list[str]:
     places = ["--default-artifact-root", (home.mlflow / "artifacts").as_uri()]
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *places]
     return [*command, "--port", port, "--workers", "1"]
+
+
+def _search(port: str) -> list[str]:
+    """The search page; it waits for the index where there is none yet."""
+    return [sys.executable, "-m", "finecap.cli", "serve", "--port", port]
 
 
 def _start(command: Sequence[str], home: Home) -> "subprocess.Popen[bytes]":

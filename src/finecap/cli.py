@@ -24,6 +24,7 @@ import typer
 from finecap.export_command import export_index
 from finecap.import_command import export, import_
 from finecap.score_command import score
+from finecap.serve_command import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +64,7 @@ _WRONG_QUESTION = (
     "ColumnError",
     "FileNotFoundError",
     "ExportError",
+    "TokenError",
 )
 
 
@@ -148,6 +150,7 @@ def draw(
 app.command(name="import")(import_)
 app.command()(export)
 app.command()(score)
+app.command()(serve)
 app.command(name="export-index")(export_index)
 
 

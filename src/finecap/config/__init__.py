@@ -26,7 +26,7 @@ from finecap.config.profile import (
     profile_sources,
 )
 from finecap.config.stage import Stage
-from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig
+from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig, ServeConfig
 
 __all__ = [
     "OPTIONAL_REWARDS",
@@ -46,6 +46,7 @@ __all__ = [
     "Profile",
     "ProfileError",
     "ScstConfig",
+    "ServeConfig",
     "SharedBatches",
     "SpoiltNegativesConfig",
     "Stage",

@@ -18,7 +18,7 @@ from finecap.config.data import (
 )
 from finecap.config.encoders import ClipConfig, ClipRewardConfig, JudgeGrammarConfig
 from finecap.config.stage import Stage
-from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig
+from finecap.config.use import CaptionsConfig, EvaluationConfig, IndexConfig, ServeConfig
 
 REWARDS = ("cider", "clip_s", "cider_clip_s", "clip_s_grammar", "clip_s_grammar_attribute")
 """The reward variants of self-critical training, in the order tables show them."""
@@ -52,6 +52,7 @@ class Profile(Stage):
     evaluation: EvaluationConfig = EvaluationConfig()
     captions: CaptionsConfig = CaptionsConfig()
     index: IndexConfig = IndexConfig()
+    serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="after")
     def _optional_variants_exist(self) -> Self:

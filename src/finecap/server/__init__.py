@@ -1,0 +1,1 @@
+"""What people and programs search with: a web page and REST in one process, read-only."""
