@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from finecap.export_command import export_index
-from finecap.import_command import export, import_
+from finecap.export_command import export
+from finecap.import_command import import_
 from finecap.score_command import score
 from finecap.serve_command import serve
 
@@ -151,7 +151,6 @@ app.command(name="import")(import_)
 app.command()(export)
 app.command()(score)
 app.command()(serve)
-app.command(name="export-index")(export_index)
 
 
 @profile_app.command(name="list")

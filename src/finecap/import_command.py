@@ -1,4 +1,4 @@
-"""`finecap import` and `finecap export`: options, a progress bar. The work is in `data`.
+"""`finecap import`: options, a progress bar. The work is in `data`.
 
 What is heavy is imported inside, so that `finecap --help` answers at once.
 """
@@ -77,23 +77,6 @@ def import_(
     bad = f", {report.bad} bad rows" if report.bad else ""
     sizes = ", ".join(f"{split} {count}" for split, count in report.by_split.items())
     typer.echo(f"{into}: {report.images} images ({sizes}){bad}; {into / 'import-report.html'}")
-
-
-def export(
-    folder: Annotated[Path, typer.Argument(help="Data folder.")],
-    *,
-    into: Annotated[Path, typer.Option(help="Folder to write into.")],
-    captions: Annotated[
-        Path | None, typer.Option(help="Captions to write as results, by image; JSON.")
-    ] = None,
-) -> None:
-    """Write a data folder as COCO's annotation files, and captions as its results files."""
-    from finecap.data.caption_files import read_captions
-    from finecap.data.coco_export import export_coco
-
-    said = None if captions is None else read_captions(captions)
-    for path in export_coco(folder, into, said):
-        typer.echo(path)
 
 
 def columns_in(words: list[str]) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""`finecap export-index` as a person runs it."""
+"""`finecap export` as a person runs it."""
 
 import sys
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def export(
     index.promote("one", expect=None)
 
     def run(*arguments: str) -> tuple[object, str, str]:
-        monkeypatch.setattr(sys, "argv", ["finecap", "export-index", *arguments])
+        monkeypatch.setattr(sys, "argv", ["finecap", "export", *arguments])
         with pytest.raises(SystemExit) as stopped:
             cli.main()
         said = capsys.readouterr()
@@ -70,3 +70,14 @@ def test_a_wrong_ending_is_a_wrong_question(export: Callable[..., tuple[object, 
     code, _, err = export("index.xlsx")
     assert code == 2
     assert "expected one of .json, .jsonl, .csv, .parquet" in err
+
+
+def test_options_that_do_not_go_together_are_refused(
+    export: Callable[..., tuple[object, str, str]],
+):
+    code, _, err = export("folder", "--captions", "said.json")
+    assert code == 2
+    assert "it goes with --data" in err
+    code, _, err = export("folder", "--data", "photos", "--embed-captions")
+    assert code == 2
+    assert "it is of the index, not of --data" in err

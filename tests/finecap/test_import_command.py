@@ -78,7 +78,7 @@ def test_a_terminal_gets_a_bar_and_a_file_gets_lines(capsys):
 def test_what_came_in_goes_out_as_coco(finecap, tmp_path, monkeypatch, capsys):
     finecap(*BOATS, *COLUMNS)
     (tmp_path / "said.json").write_text('{"1": "a boat"}')
-    words = ["finecap", "export", "data", "--into", "coco", "--captions", "said.json"]
+    words = ["finecap", "export", "coco", "--data", "data", "--captions", "said.json"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit):
         cli.main()
