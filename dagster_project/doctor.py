@@ -33,6 +33,9 @@ VARIABLES = frozenset(
         "FINECAP_INDEX_URL",
         "FINECAP_DAGSTER_PORT",
         "FINECAP_MLFLOW_PORT",
+        "FINECAP_SERVE_PORT",
+        "FINECAP_TOKEN",
+        "FINECAP_TOKEN_FILE",
         "FINECAP_TORCH_INDEX",
         "FINECAP_WEBHOOK_URL",
         "FINECAP_OWNER",
@@ -287,6 +290,7 @@ def ports(environ: Mapping[str, str]) -> Findings:
     for name, variable, usual in (
         ("Dagster", "FINECAP_DAGSTER_PORT", "3000"),
         ("MLflow", "FINECAP_MLFLOW_PORT", "5000"),
+        ("the search page", "FINECAP_SERVE_PORT", "8000"),
     ):
         port = int(environ.get(variable, usual))
         with socket.socket() as asked:
