@@ -73,6 +73,11 @@ def _noting(
             yield row
 
 
+_MANY, _ASKED_AT_ONCE = 100, 4096
+"""Whoever wants so many hits, of a build of so few rows, gets all: LanceDB takes 2.4 ms for 110 hits
+and 2.9 for 900, and captions of a small world tie so often that it would be asked twice."""
+
+
 class LanceBuild:
     """A sealed build, open for reading."""
 
@@ -137,6 +142,8 @@ class LanceBuild:
     def _words(self, request: SearchRequest, mask: Mask | None, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
         if request.filter is None or mask is None:
+            if _MANY <= limit < self.manifest.rows <= _ASKED_AT_ONCE:
+                limit = self.manifest.rows
             found = self._captions.saying(request.text, limit)
         else:
             found = self._captions.saying_among(request.text, request.filter, mask, limit)

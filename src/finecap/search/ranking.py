@@ -67,7 +67,7 @@ def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
 
 
 def with_ties(best: Best, depth: int) -> Ranking:
-    """At least `depth` best where there are so many, and all that tie with the last of them.
+    """The `depth` best where there are so many, and all that tie with the last of them.
 
     An engine asked for ten of fifty equal rows returns whichever it met first; asking on until the
     ties are complete makes the cut ours, by name.
@@ -75,9 +75,10 @@ def with_ties(best: Best, depth: int) -> Ranking:
     limit = depth + _SPARE
     while True:
         found = best(limit)
-        complete = len(found) < limit or found[-1][1] < found[depth - 1][1]
+        last = found[depth - 1][1] if len(found) >= depth else float("-inf")
+        complete = len(found) < limit or found[-1][1] < last
         if complete or limit >= _TIE_WINDOW:
-            return found
+            return [pair for pair in found if pair[1] >= last]
         limit = min(4 * limit, max(_TIE_WINDOW, depth + _SPARE))
 
 
