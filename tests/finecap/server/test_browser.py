@@ -45,6 +45,8 @@ def test_slider_and_chips_work_together_and_the_back_button_goes_back(tab: Page,
         tab.press("ArrowLeft", 37)
     tab.wait(lambda: tab.value("location.search") == "?q=boat&balance=0")
     assert tab.value("document.getElementById('balanced').textContent") == "by the words alone"
+    busy = "document.querySelectorAll('.htmx-request, .htmx-swapping, .htmx-settling').length"
+    tab.wait(lambda: tab.value(busy) == 0)  # else what is opened is replaced under the hand
     tab.value("document.querySelector('.fields').open = true")
     tab.value("document.querySelector('.fields .chip a').click()")
     tab.wait(lambda: "has=colour" in tab.value("location.search"))
