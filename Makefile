@@ -20,7 +20,8 @@ setup:
 run: setup ## the whole pipeline; a second run makes only what has changed
 	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force) $(if $(DATA_REV),--data-rev $(DATA_REV))
 
-test: setup ## all tests
+test: ## all tests
+	@.ci/setup --browser
 	@$(PYTHON) -m pytest -q $(ARGS)
 
 up: setup ## Dagster on http://localhost:3000, MLflow on :5000, search on :8000; Ctrl-C stops all

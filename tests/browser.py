@@ -1,7 +1,7 @@
 """A real browser, headless, for tests of pages: what a page's DOM is once its scripts have run.
 
-`.ci/setup` installs it. On a machine of one's own a test without a browser is skipped, with the
-reason; where `CI` is set it fails.
+`.ci/setup --browser` installs it. On a machine of one's own a test without a browser is skipped,
+with the reason; where `CI` is set it fails.
 """
 
 import os
@@ -71,7 +71,7 @@ def find_browser() -> Browser:
         program = shutil.which(name)
         if program is not None:
             return Browser(program)
-    missing = f"no browser ({', '.join(NAMES)}): .ci/setup installs one where it may"
+    missing = f"no browser ({', '.join(NAMES)}): .ci/setup --browser installs one where it may"
     if os.environ.get("CI"):
         pytest.fail(missing)
     pytest.skip(missing)

@@ -74,8 +74,8 @@ def _noting(
 
 
 _MANY, _ASKED_AT_ONCE = 100, 4096
-"""Whoever wants so many hits, of a build of so few rows, gets all: LanceDB takes 2.4 ms for 110 hits
-and 2.9 for 900, and captions of a small world tie so often that it would be asked twice."""
+"""Whoever wants so many hits, of a build of so few rows, gets all: LanceDB takes 2.4 ms for 110
+hits and 2.9 for 900, and captions of a small world tie so often that it would be asked twice."""
 
 
 class LanceBuild:
