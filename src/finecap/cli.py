@@ -11,7 +11,6 @@ done in this state; 2: what was asked is wrong.
 # pyright: reportUnknownMemberType=false
 
 import json
-import os
 import sys
 from dataclasses import asdict
 from enum import StrEnum
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from finecap.export_command import export
+from finecap.home import home_folder
 from finecap.import_command import import_
 from finecap.score_command import score
 from finecap.serve_command import serve
@@ -66,11 +66,6 @@ _WRONG_QUESTION = (
     "ExportError",
     "TokenError",
 )
-
-
-def home_folder() -> Path:
-    """Where state lives: `$FINECAP_HOME`, by default `./var`."""
-    return Path(os.environ.get("FINECAP_HOME") or "var")
 
 
 @app.command()

@@ -3,12 +3,13 @@
 # typer.Option and typer.Argument have parts without types.
 # pyright: reportUnknownMemberType=false
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from finecap.home import home_folder
 
 _TO = typer.Argument(
     metavar="TO",
@@ -64,7 +65,7 @@ def _export_index(to: Path, root: Path, *, embed: bool) -> None:
 
     if not embed:
         check_suffix(to)
-    home = Path(os.environ.get("FINECAP_HOME") or "var")
+    home = home_folder()
     manifest = load_live_manifest(home)
     rows = all_rows(open_index(home / INDEX), manifest)
     if not embed:

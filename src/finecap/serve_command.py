@@ -3,12 +3,13 @@
 # typer.Option has parts without types.
 # pyright: reportUnknownMemberType=false
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from finecap.home import home_folder
 
 if TYPE_CHECKING:
     from uvicorn import Server
@@ -45,7 +46,7 @@ def serve(
     from finecap.server.app import create_app, server_of
     from finecap.server.limits import token_in
 
-    home = Path(os.environ.get("FINECAP_HOME") or "var")
+    home = home_folder()
     token = token_in()
     if config.host not in {"127.0.0.1", "localhost", "::1"}:
         who = "with the token" if token else "without a token (set FINECAP_TOKEN_FILE)"

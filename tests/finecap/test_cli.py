@@ -186,11 +186,6 @@ def test_profiles_are_listed_and_shown_whole(finecap):
     assert "  min_captions: 1  # default" in lines
 
 
-def test_home_is_taken_from_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("FINECAP_HOME", str(tmp_path))
-    assert cli.home_folder() == tmp_path
-
-
 def test_plugins_join_as_groups_or_commands(monkeypatch):
     group, host = typer.Typer(), typer.Typer()
     entries = [

@@ -17,7 +17,7 @@ from finecap.models.architectures import (
     resolve,
 )
 from finecap.models.folder import ModelFolderError
-from tests.finecap.conftest import TINY_TEXT_TOWERS
+from tests.finecap.tiny_open_clip import TINY_TEXT_TOWERS
 
 ALONE = Path("nowhere") / "weights.safetensors"
 OPENAI = open_clip.get_pretrained_cfg("ViT-B-32", "openai")
