@@ -17,6 +17,7 @@ from dagster_project.indexing import searched_version
 from dagster_project.jobs import REINDEX, RETRAIN
 from dagster_project.pointer import pointer_md5
 from dagster_project.resources import materialized_version
+from dagster_project.tracking_store import has_begun
 from finecap.config import Profile
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def champion_moved(home: Home) -> dg.SensorDefinition:
         at_work = context.instance.get_runs(dg.RunsFilter(statuses=AT_WORK), limit=1)
         if at_work:
             return dg.SkipReason(f"run {at_work[0].run_id[:8]} may be about to index")
-        if not home.tracking_store.is_file():
+        if not has_begun(home.mlflow):
             return dg.SkipReason("nothing was registered yet")
         move = last_move(home)
         if move is None or not move.after:

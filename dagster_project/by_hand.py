@@ -15,6 +15,7 @@ from dagster_project.history import MAX_REASON, Actor, Kind, Move, champion_befo
 from dagster_project.home import Home
 from dagster_project.registry import CHALLENGER, CHAMPION, Registry
 from dagster_project.tracking import Tracker
+from dagster_project.tracking_store import has_begun
 from finecap.cli import UsageError
 from finecap.evaluation.policy import Policy, load_policy
 from finecap.evaluation.promotion import bounds_broken, decide
@@ -59,11 +60,11 @@ class Desk:
             NotMovedError: no model was ever registered there.
         """
         tracker = Tracker(home.mlflow, "", "")
-        is_there = home.tracking_store.is_file()
+        is_there = has_begun(home.mlflow)
         if not is_there or not tracker.client.search_registered_models(f"name = '{CAPTIONER}'"):
             raise NotMovedError(
-                f"no captioner is registered in {home.path}: run the pipeline first (`make run`), "
-                "or say by FINECAP_HOME or FINECAP_PROFILE whose registry is meant"
+                f"no captioner is registered in {tracker.place}: run the pipeline first "
+                "(`make run`), or say by FINECAP_HOME or FINECAP_PROFILE whose registry is meant"
             )
         self.home, self.tracker, self.registry = home, tracker, Registry(tracker)
         self.policy = policy or load_policy(home.policy)

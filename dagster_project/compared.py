@@ -10,14 +10,13 @@ The primary metric is that of the promotion policy, on val. Everything here is p
 """
 
 import json
-import os
 import tomllib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from dagster_project.home import MODEL_TRAINING
+from dagster_project.home import MODEL_TRAINING, mlflow_server
 
 CAPTIONER = "finecap-captioner"
 """The registered model that holds every variant."""
@@ -61,23 +60,20 @@ def experiment_tags() -> dict[str, str]:
     }
 
 
-def server() -> str:
-    """Address of the MLflow UI that `make up` opens."""
-    return f"http://localhost:{os.environ.get('FINECAP_MLFLOW_PORT', '5000')}"
-
-
 def run_page(experiment: str, run_id: str) -> str:
     """Address of a run's page."""
-    return f"{server()}/#/experiments/{experiment}/runs/{run_id}?{MODEL_TRAINING}"
+    return f"{mlflow_server()}/#/experiments/{experiment}/runs/{run_id}?{MODEL_TRAINING}"
 
 
 def captioners_page(experiment: str) -> str:
     """Address of the runs page with the view of all captioners."""
     view = f"viewStateShareKey={CAPTIONERS}&compareRunsMode=TABLE&{MODEL_TRAINING}"
-    return f"{server()}/#/experiments/{experiment}/runs?{view}"
+    return f"{mlflow_server()}/#/experiments/{experiment}/runs?{view}"
 
 
 def compare_page(experiment: str, run_ids: Sequence[str]) -> str:
     """Address of the page that compares these runs, in that order."""
     runs, experiments = (quote(json.dumps(names)) for names in (list(run_ids), [experiment]))
-    return f"{server()}/#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
+    return (
+        f"{mlflow_server()}/#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
+    )

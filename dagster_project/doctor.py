@@ -18,7 +18,8 @@ from typing import Any, Literal, cast
 
 from packaging.requirements import Requirement
 
-from dagster_project.home import Home
+from dagster_project.home import Home, tracking_uri
+from dagster_project.tracking_store import has_begun
 from finecap.config import Profile
 
 State = Literal["ok", "warn", "fail"]
@@ -33,6 +34,7 @@ VARIABLES = frozenset(
         "FINECAP_INDEX_URL",
         "FINECAP_DAGSTER_PORT",
         "FINECAP_MLFLOW_PORT",
+        "FINECAP_MLFLOW_UI",
         "FINECAP_SERVE_PORT",
         "FINECAP_TOKEN",
         "FINECAP_TOKEN_FILE",
@@ -215,10 +217,10 @@ def data(home: Home, profile: Profile) -> Findings:
 
 def tracking(home: Home) -> Findings:
     """MLflow's store, and the champion in it."""
-    if not home.tracking_store.is_file():
+    if not has_begun(home.mlflow):
         yield Finding("mlflow", "ok", "nothing was tracked yet")
         return
-    fault = _damage(home.tracking_store)
+    fault = "" if tracking_uri() else _damage(home.tracking_store)
     if fault:
         yield Finding(
             "mlflow", "fail", f"{home.tracking_store}: {fault}", "restore it from a backup"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
-from dagster_project.home import Home
-from dagster_project.stages import experiment_of
+from dagster_project.home import Home, experiment_of
+from dagster_project.tracking_store import has_begun
 from finecap.training.lock import is_locked, locked
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class TrackedExecutor(dg.Executor):
 
     def _end(self, instance: dg.DagsterInstance, run_id: str, status: str) -> None:
         """End this run, and those whose processes were killed."""
-        if not self._home.tracking_store.is_file():
+        if not has_begun(self._home.mlflow):
             return  # nothing was tracked yet, and loading MLflow takes seconds
         from dagster_project.pipeline_run import open_pipelines
 

@@ -6,6 +6,7 @@ run never dethrones a champion. The environment is read in the functions below, 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from pathlib import Path
 DEFAULT_PROFILE = "scenes"
 MODEL_TRAINING = "workflowType=machine_learning"
 """What an MLflow address asks for; without it a new browser is shown traces of chat agents."""
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+"""Variable that names an MLflow which homes share."""
+_EXPERIMENTS = "finecap-"
+_SECRET = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
 
 
 class HomeError(RuntimeError):
@@ -116,3 +122,35 @@ def owner(environ: Mapping[str, str] = os.environ) -> str:
 def dagster_server(environ: Mapping[str, str] = os.environ) -> str:
     """Address of the Dagster UI that `make up` opens."""
     return f"http://localhost:{environ.get('FINECAP_DAGSTER_PORT', '3000')}"
+
+
+def experiment_of(profile: str) -> str:
+    """The MLflow experiment of a profile."""
+    return f"{_EXPERIMENTS}{profile}"
+
+
+def profile_of(experiment: str) -> str:
+    """The profile of an MLflow experiment."""
+    return experiment.removeprefix(_EXPERIMENTS)
+
+
+def tracking_uri(environ: Mapping[str, str] = os.environ) -> str:
+    """Address of the MLflow that homes share, "" where each has its own."""
+    return environ.get(TRACKING_URI, "")
+
+
+def mlflow_server(environ: Mapping[str, str] = os.environ) -> str:
+    """Address at which people open the MLflow UI.
+
+    `FINECAP_MLFLOW_UI` where it is set: what a server is called inside a network of containers is
+    not what a browser finds it by. Else the shared server, or the one that `make up` starts.
+    """
+    shared = without_password(tracking_uri(environ))
+    usual = f"http://localhost:{environ.get('FINECAP_MLFLOW_PORT', '5000')}"
+    named = environ.get("FINECAP_MLFLOW_UI") or (shared if shared.startswith("http") else usual)
+    return named.rstrip("/")
+
+
+def without_password(address: str) -> str:
+    """An address as it may be shown: without user, password and query, which may hold others."""
+    return _SECRET.sub("", address)

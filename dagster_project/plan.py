@@ -11,12 +11,11 @@ from collections.abc import Mapping
 import dagster as dg
 
 from dagster_project.artifacts import ArtifactStore
-from dagster_project.home import Home
+from dagster_project.home import Home, experiment_of
 from dagster_project.indexing import is_live
 from dagster_project.jobs import everything
 from dagster_project.pointer import cached_md5, pointer_md5
 from dagster_project.resources import materialization_tags, version_in
-from dagster_project.stages import experiment_of
 from dagster_project.versions import data_version
 from finecap.config import Profile
 

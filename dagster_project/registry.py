@@ -202,6 +202,7 @@ class Registry:
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
         """Hold the lock on moves; whoever wants it waits."""
+        self._lock_file.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

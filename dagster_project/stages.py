@@ -16,7 +16,7 @@ import dagster as dg
 from dagster_project import metadata
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.dataset_input import DataSet, data_set
-from dagster_project.home import Home, owner
+from dagster_project.home import Home, experiment_of, owner
 from dagster_project.registration import Plan, Registered, register, tags_of
 from dagster_project.reporting import History, reporter
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
@@ -249,11 +249,6 @@ class Stages(dg.ConfigurableResource):
             "registered_model": f"{version.name} v{version.version}",
             "mlflow_run": dg.MetadataValue.url(tracker.page(run_id)),
         }
-
-
-def experiment_of(profile: str) -> str:
-    """The MLflow experiment of a profile."""
-    return f"finecap-{profile}"
 
 
 def stage(

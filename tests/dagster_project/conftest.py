@@ -1,5 +1,6 @@
 """A home in a temporary folder, and small stages that run in it without the library."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pytest
 
-from dagster_project.home import Home
+from dagster_project.home import TRACKING_URI, Home
 from dagster_project.resources import ArtifactIOManager
 from dagster_project.stages import Stages
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dagster_project.tracking import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
+os.environ.pop(TRACKING_URI, None)  # no test writes to whoever runs it
 
 
 def resources_of(home: Home) -> dict[str, object]:

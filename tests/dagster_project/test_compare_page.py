@@ -13,7 +13,7 @@ from PIL import Image
 from dagster_project import compared, up
 from dagster_project.compared import CAPTIONER, captioners_page, compare_page
 from dagster_project.dataset_input import DataSet
-from dagster_project.home import Home
+from dagster_project.home import Home, mlflow_server
 from dagster_project.served import Model, model_of
 from dagster_project.tracking import Tracker
 from finecap.config import load_profile
@@ -70,7 +70,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         patch.setenv("FINECAP_MLFLOW_PORT", port)
         server = up._start(up._mlflow(home, port), home)
         try:
-            wait_for(f"{compared.server()}/health")
+            wait_for(f"{mlflow_server()}/health")
             yield found
         finally:
             up._stop([server])

@@ -102,7 +102,7 @@ def test_registered_captioner_captions_a_path_bytes_and_an_array(pipeline: Pipel
 
     path = next((pipeline.home.path / "data" / "images").iterdir())
     array = np.array(Image.open(path).convert("RGB"))
-    with Tracker(pipeline.home.mlflow, "finecap-smoke", "")._fluent():
+    with Tracker(pipeline.home.mlflow, "finecap-smoke", "").fluent():
         model = mlflow.pyfunc.load_model(f"models:/{CAPTIONER}@champion")
     (caption,) = model.predict(str(path))
     assert model.predict([path.read_bytes()]) == model.predict(array) == [caption]

@@ -237,7 +237,7 @@ def test_encoder_refuses_what_is_neither(encoder: Server, items: list[object], s
 
 
 def test_version_shows_what_to_send(world: SimpleNamespace, captioner: Server):
-    with world.tracker._fluent():
+    with world.tracker.fluent():
         info = mlflow.models.get_model_info("models:/finecap-captioner@champion")
         folder = mlflow.artifacts.download_artifacts("models:/finecap-captioner@champion")
     assert info.signature is not None
@@ -255,7 +255,7 @@ def test_version_shows_what_to_send(world: SimpleNamespace, captioner: Server):
 def test_callers_in_python_are_answered_whatever_form_images_have(
     world: SimpleNamespace, expected: list[str]
 ):
-    with world.tracker._fluent():
+    with world.tracker.fluent():
         model = mlflow.pyfunc.load_model("models:/finecap-captioner@champion")
     path = world.paths[0]
     image = Image.open(path).convert("RGB")
@@ -267,7 +267,7 @@ def test_callers_in_python_are_answered_whatever_form_images_have(
     assert model.predict(pd.DataFrame({"image": [str(p) for p in world.paths]})) == expected
     with pytest.raises(mlflow.MlflowException, match=r"image 0: image none\.png does not exist"):
         model.predict(["none.png"])
-    with world.tracker._fluent():
+    with world.tracker.fluent():
         encoder = mlflow.pyfunc.load_model("models:/finecap-clip/1")
     assert encoder.predict(["a boat", "a dog"]).shape == (2, 16)
     np.testing.assert_allclose(encoder.predict(path), encoder.predict(array), atol=1e-6)

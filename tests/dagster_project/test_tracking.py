@@ -249,7 +249,7 @@ def test_registered_model_loads_and_holds_no_pickle(tracker: Tracker, exported: 
     version = tracker.register(echo, run.run_id, exported, {"data_version": "v1"})
     (stored,) = (tracker.folder / "artifacts").glob("models/*/artifacts")
     assert not [f for f in stored.rglob("*") if f.suffix in {".pkl", ".pickle", ".pt"}]
-    with tracker._fluent():
+    with tracker.fluent():
         model = mlflow.pyfunc.load_model(f"models:/finecap-captioner/{version.version}")
     assert model.predict(["a.png"]) == ["a red boat"]
 
