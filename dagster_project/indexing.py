@@ -6,15 +6,18 @@ there first.
 """
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagster_project.artifacts import Artifact
 from dagster_project.champion import PAIR, variant_of
 from dagster_project.home import Home
 from finecap.config import IndexConfig
 from finecap.log import Log
+
+if TYPE_CHECKING:
+    from finecap.search.associations import Associations
 
 MANIFEST = "manifest.json"
 
@@ -28,11 +31,11 @@ def publish_build(
     config: IndexConfig,
     destination: Path,
     log: Log,
-    references: Mapping[str, Sequence[str]],
+    associations: "Associations",
 ) -> dict[str, float]:
     """Build the index of `captions` and make it live; its manifest is kept in `destination`.
 
-    What people said of the images, `references`, is kept beside the captions.
+    `associations` are kept beside the captions.
 
     Raises:
         PromoteConflict: another build went live meanwhile.
@@ -65,7 +68,7 @@ def publish_build(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         config=config,
         log=log,
-        references=references,
+        associations=associations,
         variant=variant_of(champion),
     )
     if before != manifest.build_id:

@@ -74,7 +74,7 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
         IndexRun,
         profile.index,
         group=GROUP,
-        modules=("finecap.search.build",),
+        modules=("finecap.search.build", "finecap.search.associations"),
         priority=1,
         kinds=("lancedb",),
         freshness_policy=WEEKLY,
@@ -90,6 +90,8 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
         """A new immutable build; it goes live by compare-and-swap after its checks."""
 
         def work(folder: Path, log: Log) -> Mapping[str, float]:
+            from dagster_project.associations import associations_of
+
             data_folder = _relative(dataset.path, Path(stages.root))
             chosen = settings(config, IndexConfig)
             records = shown.records_of(stages.parent(captions, "validated_dataset").path)
@@ -102,7 +104,7 @@ def caption_index(profile: Profile) -> dg.AssetsDefinition:
                 chosen,
                 folder,
                 log,
-                {record.image: record.captions for record in records},
+                associations_of(captions, champion, records, stages.home, log),
             )
 
         inputs = [dataset, captions, champion]

@@ -6,7 +6,7 @@ so building the same again finds it finished and returns at once. Going live is 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from finecap.config import IndexConfig
 from finecap.log import Log
+from finecap.search.associations import Associations
 from finecap.search.attributes import attributes_of
 from finecap.search.engines import open_index
 from finecap.search.files import export_digest
@@ -30,9 +31,7 @@ from finecap.search.index import (
     SearchRequest,
 )
 
-_NOBODY: Mapping[str, Sequence[str]] = {}
-
-_FORMAT = "2"
+_FORMAT = "3"
 """Part of a build's name: raise it when the same inputs should give another index."""
 _BATCH_ROWS = 10_000
 _SAME = 1e-6
@@ -52,7 +51,7 @@ def build_index(
     created_at: str,
     config: IndexConfig,
     log: Log,
-    references: Mapping[str, Sequence[str]] = _NOBODY,
+    associations: Associations | None = None,
     variant: str = "",
 ) -> Manifest:
     """A finished, checked build of these captions; not live yet.
@@ -69,7 +68,7 @@ def build_index(
         created_at: ISO 8601.
         config: the recall a build must show, and how many builds stay.
         log: told of progress.
-        references: what people said of the images, kept beside the captions that are searched.
+        associations: what is kept beside the captions that are searched.
         variant: what the captioner was trained for.
 
     Raises:
@@ -104,7 +103,7 @@ def build_index(
             data_folder=data_folder,
             config=config,
             log=log,
-            references=references,
+            associations=associations or Associations(),
         )
 
 
@@ -190,7 +189,7 @@ def _built(
     data_folder: str,
     config: IndexConfig,
     log: Log,
-    references: Mapping[str, Sequence[str]],
+    associations: Associations,
 ) -> Manifest:
     """The finished build, made now unless it is there; then older ones make room."""
     finished = {build.build_id: build for build in index.builds()}
@@ -202,8 +201,9 @@ def _built(
     index.create(manifest)
     for start in range(0, manifest.rows, _BATCH_ROWS):
         stop = min(start + _BATCH_ROWS, manifest.rows)
-        rows = _rows(table, vectors, data_folder, range(start, stop))
-        index.upsert(manifest.build_id, with_history(rows, index, earlier, references))
+        rows = _rows(table, vectors, data_folder, range(start, stop), associations)
+        told = with_history(rows, index, earlier, associations.references)
+        index.upsert(manifest.build_id, told)
 
     def check(search: Search) -> float:
         images = list(table["image"])
@@ -232,7 +232,11 @@ def _drop_old(index: CaptionIndex, new: str, keep: int, log: Log) -> None:
 
 
 def _rows(
-    table: pd.DataFrame, vectors: NDArray[np.float32], data_folder: str, span: range
+    table: pd.DataFrame,
+    vectors: NDArray[np.float32],
+    data_folder: str,
+    span: range,
+    associations: Associations,
 ) -> list[Row]:
     """Rows of the index for those rows of the table, attributes read from the captions."""
     part = table.iloc[span.start : span.stop]
@@ -247,6 +251,8 @@ def _rows(
             split=str(record["split"]),
             model_version=str(record["model_version"]),
             variant=str(record["variant"]),
+            caption_vector=associations.caption_vectors.get(str(record["image"])),
+            hidden=associations.hidden.get(str(record["image"]), ""),
         )
         for row, record in zip(span, records, strict=True)
     ]

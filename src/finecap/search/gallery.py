@@ -8,6 +8,7 @@ gallery is configuration. Building the index from the table is `build`'s.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from finecap.models.linear import packed_once
 
 CAPTIONS = "captions.parquet"
 VECTORS = "vectors.npy"
+CAPTION_VECTORS = "caption_vectors.npy"
 _KEYS = ["image", "md5", "caption", "model_version", "decoding"]
 
 
@@ -31,7 +33,16 @@ class Gallery:
     """N captioned images, row by row."""
 
     table: pd.DataFrame  # image, split, md5, caption, model_version, decoding
-    vectors: NDArray[np.float32]  # (N, D), unit length
+    vectors: NDArray[np.float32]  # (N, D), unit length: of the images
+    caption_vectors: NDArray[np.float32]  # (N, D), unit length: of the captions as text
+
+
+class _Captioned(NamedTuple):
+    """One row."""
+
+    caption: str
+    vector: NDArray[np.float32]  # (D,)
+    caption_vector: NDArray[np.float32]  # (D,)
 
 
 def caption_gallery(
@@ -72,7 +83,7 @@ def caption_gallery(
         torch.set_num_threads(config.threads)
     decoding = f"max_tokens={config.max_tokens}, {_beams(config)}"  # another one captions anew
     kept = _kept(previous, gallery, md5s, (model_version, decoding))
-    rows: dict[str, tuple[str, NDArray[np.float32]]] = dict(kept)
+    rows = dict(kept)
     missing = [r for r in gallery if r.image not in rows]
     model = load_pair(pair) if missing else None
     with packed_once():
@@ -86,12 +97,14 @@ def caption_gallery(
             "image": [r.image for r in gallery],
             "split": [r.split for r in gallery],
             "md5": [md5s[r.image] for r in gallery],
-            "caption": [rows[r.image][0] for r in gallery],
+            "caption": [rows[r.image].caption for r in gallery],
             "model_version": model_version,
             "decoding": decoding,
         }
     )
-    _write(Gallery(table, np.stack([rows[r.image][1] for r in gallery])), destination)
+    vectors = np.stack([rows[r.image].vector for r in gallery])
+    caption_vectors = np.stack([rows[r.image].caption_vector for r in gallery])
+    _write(Gallery(table, vectors, caption_vectors), destination)
     counts = {"images": len(gallery), "captioned": len(missing), "kept": len(kept)}
     return {name: float(count) for name, count in counts.items()}
 
@@ -105,21 +118,27 @@ def read_gallery(folder: Path) -> Gallery:
     """
     table = pd.read_parquet(folder / CAPTIONS)
     vectors: NDArray[np.float32] = np.load(folder / VECTORS)
-    if len(table) != len(vectors):
-        raise ValueError(f"{folder}: {len(table)} captions but {len(vectors)} vectors")
-    return Gallery(table, vectors)
+    caption_vectors: NDArray[np.float32] = np.load(folder / CAPTION_VECTORS)
+    if not len(table) == len(vectors) == len(caption_vectors):
+        raise ValueError(
+            f"{folder}: {len(table)} captions but {len(vectors)} vectors of images and "
+            f"{len(caption_vectors)} of captions"
+        )
+    return Gallery(table, vectors, caption_vectors)
 
 
 def _captioned(
     model: CaptioningModel, folder: Path, batch: Sequence[Record], config: CaptionsConfig
-) -> dict[str, tuple[str, NDArray[np.float32]]]:
-    """Caption and vector (D,) of each image of the batch."""
+) -> dict[str, _Captioned]:
+    """Caption and both vectors of each image of the batch."""
     paths = [folder / r.image for r in batch]
     captions = model.caption_images(paths, config.max_tokens, config.batch_size, _beams(config))
     vectors = model.encoder.encode_images(paths, config.batch_size).numpy()  # (B, D)
+    caption_vectors = model.encoder.encode_texts(captions).numpy()  # (B, D)
+    made = zip(batch, captions, vectors, caption_vectors, strict=True)
     return {
-        r.image: (caption, vector)
-        for r, caption, vector in zip(batch, captions, vectors, strict=True)
+        record.image: _Captioned(caption, vector, caption_vector)
+        for record, caption, vector, caption_vector in made
     }
 
 
@@ -133,9 +152,9 @@ def _kept(
     gallery: Sequence[Record],
     md5s: Mapping[str, str],
     made_by: tuple[str, str],
-) -> dict[str, tuple[str, NDArray[np.float32]]]:
+) -> dict[str, _Captioned]:
     """Rows of the earlier result that still hold; `made_by` is the model's version and decoding."""
-    if previous is None:
+    if previous is None or not (previous / CAPTION_VECTORS).is_file():  # of an older form
         return {}
     old = read_gallery(previous)
     if not set(_KEYS) <= set(old.table.columns):  # a table that does not say how it was decoded
@@ -143,17 +162,19 @@ def _kept(
     wanted = {r.image for r in gallery}
     rows = zip(*(old.table[key].astype(str) for key in _KEYS), strict=True)
     return {
-        image: (caption, old.vectors[row])
+        image: _Captioned(caption, old.vectors[row], old.caption_vectors[row])
         for row, (image, md5, caption, *maker) in enumerate(rows)
         if image in wanted and md5s.get(image) == md5 and tuple(maker) == made_by
     }
 
 
 def _write(gallery: Gallery, destination: Path) -> None:
-    """Both files, each whole or not at all."""
+    """All files, each whole or not at all."""
     partial = destination / f"{CAPTIONS}.partial"
     gallery.table.to_parquet(partial, index=False)
     partial.replace(destination / CAPTIONS)
-    partial = destination / f"{VECTORS}.partial.npy"
-    np.save(partial, gallery.vectors)
-    partial.replace(destination / VECTORS)
+    matrices = {VECTORS: gallery.vectors, CAPTION_VECTORS: gallery.caption_vectors}
+    for name, matrix in matrices.items():
+        partial = destination / f"{name}.partial.npy"
+        np.save(partial, matrix)
+        partial.replace(destination / name)

@@ -5,6 +5,7 @@ anew after a rollback has to be the one that is there. Every build hands on what
 it knew, so that dropping an old one loses nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -29,9 +30,11 @@ def with_history(
     rows: Sequence[Row],
     index: CaptionIndex,
     builds: Sequence[str],
-    references: Mapping[str, Sequence[str]],
+    references: Mapping[str, Sequence[StoredCaption]],
 ) -> list[Row]:
     """The rows with all other captions of their images: people's, then models', oldest first.
+
+    A person's caption is told once, with all the models that any build knew were trained on it.
 
     Args:
         rows: of a build in the making.
@@ -40,24 +43,34 @@ def with_history(
         references: what people said, by image.
     """
     said: dict[str, dict[tuple[str, ...], StoredCaption]] = {row.image: {} for row in rows}
+    trained = defaultdict[tuple[str, ...], list[str]](list)  # by image and caption
     for build in builds:
         for old in index.rows(list(said), build):
             current, *others = stored_captions(old)
             for stored in (*others, current):
                 if stored.source == "model":
                     said[old.image].setdefault(_key(stored), replace(stored, is_current=False))
+                else:
+                    trained[old.image, *_key(stored)] += stored.trained
     for row in rows:
         said[row.image].pop(_key(stored_captions(row)[0]), None)
+
+    def person(image: str, stored: StoredCaption) -> StoredCaption:
+        before = trained[image, *_key(stored)]
+        return replace(stored, trained=tuple(dict.fromkeys([*before, *stored.trained])))
+
     return [
-        replace(row, others=(*_people(references.get(row.image, ())), *said[row.image].values()))
+        replace(
+            row,
+            others=(
+                *(person(row.image, stored) for stored in references.get(row.image, ())),
+                *said[row.image].values(),
+            ),
+        )
         for row in rows
     ]
 
 
-def _people(captions: Sequence[str]) -> list[StoredCaption]:
-    return [StoredCaption(caption, "human") for caption in captions]
-
-
 def _key(stored: StoredCaption) -> tuple[str, ...]:
-    """What makes a model's caption another one."""
+    """What makes a caption of an image another one."""
     return stored.caption, stored.model_version, stored.variant

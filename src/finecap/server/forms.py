@@ -1,5 +1,6 @@
 """What REST answers, as types: the OpenAPI document is made of them."""
 
+from dataclasses import asdict
 from typing import Literal
 from urllib.parse import quote
 
@@ -69,6 +70,14 @@ class SearchAnswer(BaseModel):
         )
 
 
+class DerivedSaid(BaseModel):
+    """A sentence made from a caption for training."""
+
+    text: str
+    is_grammatical: bool
+    change: str = Field(description="what was done, e.g. `swap colour`")
+
+
 class CaptionSaid(BaseModel):
     """One thing said of an image."""
 
@@ -77,6 +86,8 @@ class CaptionSaid(BaseModel):
     model_version: str
     variant: str
     is_current: bool = Field(description="whether it is the caption that is searched")
+    derived: list[DerivedSaid] = Field(description="sentences made of it for training")
+    trained: list[str] = Field(description="model/version of each model trained on it")
 
     @classmethod
     def of(cls, stored: StoredCaption) -> "CaptionSaid":
@@ -87,6 +98,8 @@ class CaptionSaid(BaseModel):
             model_version=stored.model_version,
             variant=stored.variant,
             is_current=stored.is_current,
+            derived=[DerivedSaid(**asdict(derived)) for derived in stored.derived],
+            trained=list(stored.trained),
         )
 
 

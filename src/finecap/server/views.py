@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from urllib.parse import quote
 
+from finecap.search.associations import ALT_TEXT
 from finecap.search.index import Hit, StoredCaption
 from finecap.search.query import ATTRIBUTES, matched_words
 from finecap.server.answers import Answer, Facets
@@ -142,7 +143,9 @@ def versions(captions: Sequence[StoredCaption]) -> dict[str, StoredCaption]:
     found: dict[str, StoredCaption] = {}
     people = 0
     for stored in captions:
-        if stored.source == "human":
+        if stored.variant == ALT_TEXT:
+            found["alternative text"] = stored
+        elif stored.source == "human":
             people += 1
             found[f"person {people}"] = stored
         else:

@@ -4,8 +4,9 @@ import pytest
 
 from finecap.config import IndexConfig
 from finecap.log import silent
+from finecap.search.associations import Associations
 from finecap.search.build import build_index, live_build, promote_build, recall_at_10
-from finecap.search.index import IndexRefused, SearchRequest
+from finecap.search.index import IndexRefused, SearchRequest, StoredCaption
 from finecap.search.lance import LanceIndex
 
 
@@ -15,7 +16,8 @@ def build(home, gallery, reference):
     count = len(gallery.captions)
     images = [gallery.image(i) for i in range(count)]
 
-    def run(*, captions=gallery.captions, vectors=None, config=None, created_at="2026", log=silent):
+    def run(*, captions=gallery.captions, vectors=None, config=None, created_at="2026", log=silent,
+            associations=None):  # fmt: skip
         table = pd.DataFrame({"image": images[: len(captions)], "caption": captions})
         table.sample(frac=1, random_state=0).to_parquet(home / "captions.parquet")
         return build_index(
@@ -30,6 +32,7 @@ def build(home, gallery, reference):
             created_at=created_at,
             config=config or IndexConfig(),
             log=log,
+            associations=associations,
         )
 
     return run
@@ -45,6 +48,17 @@ def test_a_build_joins_captions_and_vectors_by_image(build, home, gallery):
     assert (manifest.rows, manifest.dims, manifest.recall_at_10) == (8, 8, 1.0)
     assert manifest.encoder.digest
     assert manifest.encoder.digest != manifest.captioner.digest
+
+
+def test_what_is_kept_beside_captions_is_found_by_image(build, home, gallery):
+    image, vector = gallery.image(3), gallery.vectors(8)[5]
+    person = StoredCaption("a boat, at last", "human", trained=("captioner/1",))
+    kept = Associations({image: [person]}, {image: vector}, {image: "grid.npy#3"})
+    manifest = build(associations=kept)
+    found, other = LanceIndex(home / "index").rows([image, gallery.image(4)], manifest.build_id)
+    assert list(found.others) == [person]
+    assert np.allclose(found.caption_vector, vector, atol=1e-3)
+    assert (found.hidden, other.hidden, other.caption_vector) == ("grid.npy#3", "", None)
 
 
 def test_a_finished_build_is_not_live_until_promoted(build, home):

@@ -13,7 +13,7 @@ from finecap.data.records import Record
 from finecap.log import silent
 from finecap.models.captions import Beams
 from finecap.search import gallery
-from finecap.search.gallery import CAPTIONS, VECTORS, caption_gallery, read_gallery
+from finecap.search.gallery import CAPTION_VECTORS, CAPTIONS, VECTORS, caption_gallery, read_gallery
 
 RECORDS = [
     Record("1.png", "train", ("a",)),
@@ -39,7 +39,10 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def encode_images(paths: list[Path], batch_size: int) -> torch.Tensor:
         return torch.eye(batch_size + 3)[[int(path.stem) for path in paths]]
 
-    encoder = SimpleNamespace(encode_images=encode_images)
+    def encode_texts(captions: list[str]) -> torch.Tensor:
+        return torch.eye(9)[[int(caption.split()[1]) + 4 for caption in captions]]
+
+    encoder = SimpleNamespace(encode_images=encode_images, encode_texts=encode_texts)
     model = SimpleNamespace(caption_images=caption_images, encoder=encoder)
     monkeypatch.setattr(gallery, "load_pair", lambda _: model)
     return seen
@@ -66,11 +69,12 @@ def run(
     )
 
 
-def test_every_gallery_image_has_its_caption_and_its_vector(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
+def test_every_gallery_image_has_its_caption_and_both_vectors(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
     assert run(tmp_path / "a") == {"images": 3, "captioned": 3, "kept": 0}
     found = read_gallery(tmp_path / "a")
     assert list(found.table["caption"]) == ["picture 2", "picture 3", "picture 4"]
     assert np.argmax(found.vectors, axis=1).tolist() == [2, 3, 4]
+    assert np.argmax(found.caption_vectors, axis=1).tolist() == [6, 7, 8]
 
 
 def test_unchanged_images_are_not_captioned_again(tmp_path: Path, captioned: list[str]):
@@ -79,9 +83,9 @@ def test_unchanged_images_are_not_captioned_again(tmp_path: Path, captioned: lis
     counts = run(tmp_path / "b", previous=tmp_path / "a")
     assert counts == {"images": 3, "captioned": 0, "kept": 3}
     assert captioned == []
-    assert np.array_equal(
-        read_gallery(tmp_path / "b").vectors, read_gallery(tmp_path / "a").vectors
-    )
+    a, b = read_gallery(tmp_path / "a"), read_gallery(tmp_path / "b")
+    assert np.array_equal(b.vectors, a.vectors)
+    assert np.array_equal(b.caption_vectors, a.caption_vectors)
 
 
 def test_changed_image_alone_is_captioned_again(tmp_path: Path, captioned: list[str]):
@@ -114,6 +118,13 @@ def test_a_table_that_does_not_say_how_it_was_decoded_is_captioned_again(tmp_pat
     assert run(tmp_path / "b", previous=tmp_path / "a")["captioned"] == 3
 
 
+@pytest.mark.usefixtures("captioned")
+def test_a_result_without_vectors_of_captions_is_captioned_again(tmp_path: Path):
+    run(tmp_path / "a")
+    (tmp_path / "a" / CAPTION_VECTORS).unlink()
+    assert run(tmp_path / "b", previous=tmp_path / "a")["captioned"] == 3
+
+
 def test_empty_gallery_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="gallery would be empty"):
         caption_gallery(
@@ -121,8 +132,12 @@ def test_empty_gallery_is_refused(tmp_path: Path):
         )
 
 
-def test_captions_and_vectors_that_do_not_match_are_refused(tmp_path: Path, captioned: list[str]):  # noqa: ARG001
+@pytest.mark.parametrize(
+    ("file", "counts"), [(VECTORS, "1 vectors of images and 3"), (CAPTION_VECTORS, "images and 1")]
+)
+@pytest.mark.usefixtures("captioned")
+def test_captions_and_vectors_that_do_not_match_are_refused(tmp_path: Path, file: str, counts: str):
     run(tmp_path / "a")
-    np.save(tmp_path / "a" / VECTORS, np.zeros((1, 2), dtype=np.float32))
-    with pytest.raises(ValueError, match="3 captions but 1 vectors"):
+    np.save(tmp_path / "a" / file, np.zeros((1, 2), dtype=np.float32))
+    with pytest.raises(ValueError, match=f"3 captions but .*{counts}"):
         read_gallery(tmp_path / "a")

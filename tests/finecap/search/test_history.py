@@ -28,7 +28,7 @@ def said(tmp_path, gallery):
 def test_people_come_first_then_models_oldest_first(said, gallery):
     said("a", "1", ("one boat", "a car"))
     said("b", "2", ("two boats", "a car"))
-    people = {gallery.image(0): ["a boat, at last"]}
+    people = {gallery.image(0): [StoredCaption("a boat, at last", "human")]}
     assert said("c", "3", references=people) == [
         StoredCaption("a boat", "model", "3", "mle", is_current=True),
         StoredCaption("a boat, at last", "human"),
@@ -60,3 +60,13 @@ def test_a_build_that_cannot_be_read_is_told_of_and_left_out(said, tmp_path):
     assert readable_builds(index, lambda line, **_: lines.append(line)) == ["b"]
     assert "build a says is not handed on" in lines[0]
     assert "build the index anew" in lines[0]
+
+
+def test_what_a_persons_caption_trained_is_gathered_over_builds(said, gallery):
+    def by(*models):
+        return {gallery.image(0): [StoredCaption("a boat", "human", trained=models)]}
+
+    said("a", "1", references=by("m/1"))
+    said("b", "2", references=by("m/2"))
+    people = [s for s in said("c", "3", references=by("m/2")) if s.source == "human"]
+    assert people == [StoredCaption("a boat", "human", trained=("m/1", "m/2"))]

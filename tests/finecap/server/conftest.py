@@ -22,6 +22,7 @@ def build_home(tiny: SimpleNamespace, home: Path, model_version: str = "1") -> N
     from finecap.config import CaptionsConfig, IndexConfig
     from finecap.log import silent
     from finecap.models.export import ENCODER, export_pair
+    from finecap.search.associations import Associations, references_of
     from finecap.search.build import build_index, live_build, promote_build
     from finecap.search.gallery import caption_gallery, read_gallery
     from finecap.search.index import ModelReference
@@ -41,7 +42,7 @@ def build_home(tiny: SimpleNamespace, home: Path, model_version: str = "1") -> N
     written = home / f"said-{model_version}.parquet"
     table.to_parquet(written)
     images = list(table["image"])
-    references = {record.image: record.captions for record in tiny.records}
+    references = references_of(tiny.records)
     before = live_build(home / "index")
     manifest = build_index(
         written,
@@ -55,7 +56,7 @@ def build_home(tiny: SimpleNamespace, home: Path, model_version: str = "1") -> N
         created_at=f"2026-01-0{model_version}",
         config=IndexConfig(min_recall=0, recall_queries=2),
         log=silent,
-        references={image: references[image] for image in images},
+        associations=Associations({image: references[image] for image in images}),
     )
     promote_build(home / "index", manifest.build_id, expect=before)
 
