@@ -1,15 +1,16 @@
 """Captions written into copies of their images, where photo software and file managers read them.
 
-XMP `dc:description` and EXIF `ImageDescription`, in JPEG and PNG. A copy differs from its image in
-these two blocks alone, and that is checked on each, with the caption read back, before it is
-written. Images of other kinds are named in the report and not copied.
+XMP `dc:description` and EXIF `ImageDescription`, in JPEG, PNG and WebP. A copy differs from its
+image in these two blocks (and WebP's header that names them) alone, and that is checked on each,
+with the caption read back, before it is written. Images of other kinds are named in the report and
+not copied.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from finecap.export import exif, jpeg, png, xmp
+from finecap.export import exif, jpeg, png, webp, xmp
 from finecap.log import Log
 from finecap.search.index import Row
 
@@ -32,11 +33,12 @@ def with_caption(content: bytes, caption: str) -> bytes:
     """The image file with the caption in its metadata, every other byte as it was.
 
     Raises:
-        EmbedError: it is neither JPEG nor PNG, or its metadata cannot be read.
+        EmbedError: it is neither JPEG, PNG nor WebP, or its metadata cannot be read.
     """
-    kind = jpeg if content[:2] == b"\xff\xd8" else png if content[:4] == b"\x89PNG" else None
+    kinds = {b"\xff\xd8": jpeg, b"\x89P": png, b"RI": webp}
+    kind = kinds.get(content[:2])
     if kind is None:
-        raise EmbedError("it is neither JPEG nor PNG")
+        raise EmbedError("it is neither JPEG, PNG nor WebP")
     try:
         block, packet = kind.metadata_of(content)
         written = kind.with_metadata(
@@ -46,7 +48,9 @@ def with_caption(content: bytes, caption: str) -> bytes:
         )
         read = xmp.description_of(kind.metadata_of(written)[1])
         is_same = kind.image_bytes(written) == kind.image_bytes(content)
-    except (jpeg.JpegError, png.PngError, exif.ExifError, xmp.XmpError) as error:
+    except (
+        jpeg.JpegError, png.PngError, webp.WebpError, exif.ExifError, xmp.XmpError
+    ) as error:  # fmt: skip
         raise EmbedError(str(error)) from error
     if not is_same or read != xmp.description_of(xmp.with_description(b"", caption)):
         raise EmbedError("what was written does not read back as it should")

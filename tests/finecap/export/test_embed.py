@@ -25,7 +25,7 @@ def row(image: str, path: str = "") -> Row:
     return Row(image, path or f"data/{image}", CAPTION, np.eye(2, dtype=np.float32)[0])
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_pillow_reads_the_caption_and_the_same_pixels(kind: str):
     before = image_file(kind)
     copy = Image.open(io.BytesIO(with_caption(before, CAPTION)))
@@ -53,7 +53,7 @@ def test_copies_are_written_and_others_named(tmp_path: Path):
     copies = sorted((tmp_path / "copies").rglob("*.*"))
     assert [path.name for path in copies] == ["a.jpg", "b.png"]
     assert dict(done.skipped) == {
-        "images/c.gif": "it is neither JPEG nor PNG",
+        "images/c.gif": "it is neither JPEG, PNG nor WebP",
         "images/d.jpg": "it is no whole JPEG: the segment at byte 20 is cut off",
         "images/e.jpg": "No such file or directory",
     }
