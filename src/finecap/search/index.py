@@ -36,6 +36,10 @@ class PromoteConflict(IndexRefused):
     """Another build went live in the meantime: compare-and-swap found what it did not expect."""
 
 
+class IndexUnreachable(IndexRefused):
+    """What holds the index cannot be reached, went away or is full; nothing was changed."""
+
+
 class NoSuchBuild(LookupError):  # noqa: N818
     """No finished build of that name, or none is live yet."""
 
@@ -171,6 +175,10 @@ class CaptionIndex(Protocol):
 
     def building(self) -> AbstractContextManager[None]:
         """The right to build, which one process has at a time; others wait for it."""
+        ...
+
+    def is_building(self) -> bool:
+        """Whether a process has that right now; a killed one has lost it."""
         ...
 
     def create(self, manifest: Manifest) -> None:

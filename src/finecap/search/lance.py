@@ -21,7 +21,7 @@ import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 
 from finecap.search.checks import check_batch
-from finecap.search.files import exclusive, replace_text, sync_folder
+from finecap.search.files import exclusive, is_exclusive, replace_text, sync_folder
 from finecap.search.index import (
     Hit,
     IndexRefused,
@@ -40,6 +40,7 @@ from finecap.search.query import Filter
 
 _MANIFEST = "manifest.json"
 _STAGED = "staged"
+_LOCK = ".building"
 _pa = cast("Any", pa)
 
 
@@ -54,7 +55,11 @@ class LanceIndex:
 
     def building(self) -> AbstractContextManager[None]:
         """The right to build: a locked file in the folder."""
-        return exclusive(self._folder / ".building")
+        return exclusive(self._folder / _LOCK)
+
+    def is_building(self) -> bool:
+        """Whether a process on this machine holds that lock."""
+        return is_exclusive(self._folder / _LOCK)
 
     def create(self, manifest: Manifest) -> None:
         """Open an empty build; one of that name left by a crash is wiped."""

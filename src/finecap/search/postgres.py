@@ -64,6 +64,10 @@ class PostgresIndex:
         """The right to build: a lock of the database."""
         return self._database.lock(_BUILDING)
 
+    def is_building(self) -> bool:
+        """Whether anybody holds that lock."""
+        return self._database.is_locked(_BUILDING)
+
     def create(self, manifest: Manifest) -> None:
         """Open an empty build; one of that name left by a crash is wiped."""
         stated = manifest.model_copy(

@@ -22,7 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from finecap.search.index import IndexRefused
+from finecap.search.index import IndexRefused, IndexUnreachable
 from finecap.search.postgres_types import register_types
 
 _LOCK = 0x66696E65  # of migrations; any fixed number will do
@@ -116,7 +116,8 @@ class Database:
         """A connection of this thread's own, in a transaction: all of it or nothing.
 
         Raises:
-            IndexRefused: the database cannot be reached, or cannot hold an index.
+            IndexUnreachable: the database cannot be reached, went away or is full.
+            IndexRefused: it cannot hold an index.
         """
         with self.connection() as connection, connection.transaction():
             yield connection
@@ -126,11 +127,17 @@ class Database:
         """A connection of this thread's own, in which every statement stands alone.
 
         Raises:
-            IndexRefused: the database cannot be reached, or cannot hold an index.
+            IndexUnreachable: the database cannot be reached, went away or is full.
+            IndexRefused: it cannot hold an index.
         """
         connection = self._connected()
         try:
             yield connection
+        except psycopg.OperationalError as error:
+            raise IndexUnreachable(
+                f"the index's database could not do it: {' '.join(str(error).split())}; nothing "
+                "was changed: see to the server, then try again"
+            ) from error
         finally:
             self._idle.append(connection)
 
@@ -143,6 +150,17 @@ class Database:
             yield
         finally:
             connection.close()
+
+    def is_locked(self, number: int) -> bool:
+        """Whether anybody holds the database's lock of that number."""
+        with self.connection() as connection:
+            taken = connection.execute(
+                "SELECT pg_try_advisory_lock_shared(%s, %s)", [_LOCK, number]
+            )
+            if taken.fetchone() == (False,):
+                return True
+            connection.execute("SELECT pg_advisory_unlock_shared(%s, %s)", [_LOCK, number])
+            return False
 
     def close(self) -> None:
         """Close what is idle; the next use connects again."""
@@ -164,7 +182,7 @@ class Database:
         try:
             connection = psycopg.connect(self._url, autocommit=True)
         except psycopg.OperationalError as error:
-            raise IndexRefused(
+            raise IndexUnreachable(
                 f"the index's database cannot be reached: {' '.join(str(error).split())}; check "
                 "FINECAP_INDEX_URL and that the server is up"
             ) from error

@@ -4,7 +4,6 @@ Which build is live is looked up at most twice a second, so a promotion or a rol
 and costs requests nothing. Each request names its build from then on: no page mixes two.
 """
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable
@@ -70,19 +69,8 @@ class Builds:
         return True
 
     def is_building(self) -> bool:
-        """Whether a process on this machine is building an index here, right now.
-
-        A builder holds a lock, and loses it when it is killed; a folder left behind says nothing.
-        """
-        lock = self._folder / ".building"
-        if not lock.is_file():
-            return False
-        with lock.open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        """Whether an index is being built right now."""
+        return self._index.is_building()
 
     def _look(self) -> None:
         live = self._index.live()

@@ -41,7 +41,7 @@ def _answer(request: Request, refused: Refused, headers: dict[str, str]) -> Resp
         return JSONResponse(content, refused.status, headers)
     asked_q = request.query_params.get("q", "")[:MAX_CHARACTERS]
     # Models that are missing leave the words to search by.
-    words_only = Asked(q=asked_q, mode="words").address() if refused.status == 503 else ""  # noqa: PLR2004
+    words_only = Asked(q=asked_q, mode="words").address() if refused.words_still_work else ""
     page = render(
         "message.html",
         refused=refused,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.exceptions import HTTPException
 
 from finecap.data.transforms import ImageError
-from finecap.search.index import IndexRefused, NoSuchBuild
+from finecap.search.index import IndexRefused, IndexUnreachable, NoSuchBuild
 from finecap.search.query import QueryError
 
 
@@ -21,6 +21,7 @@ class Refused(Exception):  # noqa: N818 - a refusal is the claim, not a failure 
     reason: str
     advice: str = ""
     retry_after_s: int | None = None
+    words_still_work: bool = False  # a search by words alone would be answered
 
     def __str__(self) -> str:
         """Reason and advice in one line."""
@@ -44,11 +45,16 @@ def as_refused(error: Exception) -> Refused:
             return Refused(
                 503, NOT_READY, "Run the pipeline to its index (`make run`), then ask again", 30
             )
+        case IndexUnreachable():
+            return Refused(
+                503, "the index cannot be reached", "Try again; the server's log says why", 10
+            )
         case IndexRefused() | FileNotFoundError():
             return Refused(
                 503,
                 "the index and the models on this machine do not fit together",
                 "Search by words alone still works; the server's log says what is missing",
+                words_still_work=True,
             )
         case HTTPException():
             return Refused(error.status_code, error.detail)

@@ -206,6 +206,13 @@ class TestBuilding:
             index.upsert("b", gallery.rows(["a boat\0"], gallery.vectors(1)))
 
 
+def test_a_builder_is_noticed_while_it_builds(index, engine):
+    assert not index.is_building()
+    with engine().building():
+        assert index.is_building()
+    assert not index.is_building()
+
+
 class TestVersions:
     def test_rollback_restores_earlier_answers_exactly(self, index, gallery):
         gallery.build(index, "one")

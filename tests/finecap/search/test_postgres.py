@@ -1,12 +1,19 @@
 """What a database is to an index: many processes at once, and servers that come and go."""
 
+import os
+import shutil
+import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from finecap.search.index import IndexRefused, NoSuchBuild, SearchRequest
+from finecap.search.index import IndexRefused, IndexUnreachable, NoSuchBuild, SearchRequest
 from finecap.search.postgres import PostgresIndex
+
+DISK_MB = 64
 
 
 @pytest.fixture
@@ -111,3 +118,41 @@ def test_associations_can_be_joined_in_sql(url):
             "JOIN finecap.models m USING (build) WHERE m.role = 'captioner' ORDER BY image LIMIT 1"
         ).fetchone()
     assert row == ("m", "1", "a red boat on the sea", "model", 8, "")
+
+
+@pytest.fixture
+def small_disk():
+    """A folder on a file system that holds so many MB."""
+    if os.geteuid() or not shutil.which("mount"):
+        pytest.skip("NOT TESTED: a full disk needs root, which may mount a small one")
+    with tempfile.TemporaryDirectory(prefix="finecap-disk-") as folder:
+        options = ["-t", "tmpfs", "-o", f"size={DISK_MB}m,mode=777", "tmpfs", folder]
+        mounted = subprocess.run(["mount", *options], check=False, capture_output=True, text=True)
+        if mounted.returncode:
+            pytest.skip(f"NOT TESTED: this machine may not mount: {mounted.stderr.strip()}")
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_the_build_and_nothing_else(postgres, small_disk, gallery):
+    said = [f"a boat {i} {'far away ' * 400}" for i in range(2_000)]
+    rows = gallery.rows(said, gallery.vectors(len(said)))
+    with postgres.on_disk(small_disk) as url:
+        index = PostgresIndex(url)
+        gallery.build(index, "one")
+        index.promote("one", expect=None)
+        before = index.search(SearchRequest("boat"))
+        filler = small_disk / "filler"
+        filler.write_bytes(b"\0" * (shutil.disk_usage(small_disk).free - (1 << 20)))
+        index.create(gallery.manifest("two", len(rows)))
+        with pytest.raises(IndexUnreachable, match=r"No space left on device.*nothing was changed"):
+            index.upsert("two", rows)
+        assert index.search(SearchRequest("boat")) == before
+        assert [build.build_id for build in index.builds()] == ["one"]
+        filler.unlink()
+        index.upsert("two", rows)
+        assert index.finish("two", lambda _: 1.0).rows == len(rows)
+        index.close()

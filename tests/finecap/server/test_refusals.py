@@ -3,7 +3,7 @@
 import pytest
 
 from finecap.data.transforms import ImageError
-from finecap.search.index import IndexRefused, NoSuchBuild
+from finecap.search.index import IndexRefused, IndexUnreachable, NoSuchBuild
 from finecap.search.query import QueryError
 from finecap.server.refusals import Refused, as_refused
 
@@ -15,6 +15,7 @@ from finecap.server.refusals import Refused, as_refused
         (ImageError("no image"), 400, "no image"),
         (NoSuchBuild("x"), 503, "make run"),
         (IndexRefused("/secret/path is not"), 503, "words alone still works"),
+        (IndexUnreachable("db.secret: refused"), 503, "the index cannot be reached. Try again"),
         (FileNotFoundError("/secret/path"), 503, "the server's log"),
         (Refused(410, "gone", "Search again"), 410, "gone. Search again"),
     ],
