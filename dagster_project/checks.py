@@ -6,7 +6,6 @@ gallery without captions. The others warn, for a person to look.
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +22,6 @@ MOST_SILENT, MOST_REPEATED, MOST_ALIKE = 0.01, 0.5, 0.5
 """Shares of a gallery's captions: empty, with a bigram twice, and equal to the commonest."""
 SILENT = 0.5
 """Share of empty captions from which on an index of them would answer nothing."""
-_WORD = re.compile(r"[^\W_]+")
 GOLDEN = 20
 """Captions of the gallery that must find themselves."""
 
@@ -116,11 +114,11 @@ def golden_queries(captions: Sequence[str]) -> dict[str, str]:
 
     Captions without a word that search counts have none to be found by.
     """
-    from finecap.search.query import STOP_WORDS
+    from finecap.search.query import STOP_WORDS, WORD
 
     asked: dict[str, str] = {}
     for text in sorted(set(captions)):
-        words = _WORD.findall(text)
+        words = WORD.findall(text)
         if any(word.lower() not in STOP_WORDS for word in words):
             asked.setdefault(" ".join(words), text)
     step = max(1, -(-len(asked) // GOLDEN))

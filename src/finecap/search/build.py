@@ -31,7 +31,7 @@ from finecap.search.index import (
     SearchRequest,
 )
 
-_FORMAT = "3"
+_FORMAT = "4"
 """Part of a build's name: raise it when the same inputs should give another index."""
 _BATCH_ROWS = 10_000
 _SAME = 1e-6

@@ -1,10 +1,18 @@
-"""What every engine refuses, and in the same words: rows, filters and questions that do not fit."""
+"""What every engine refuses, and in the same words: rows, builds and questions that do not fit."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from finecap.search.index import IndexRefused, Row, SearchRequest, Vector, stored_captions
+from finecap.search.index import (
+    IndexRefused,
+    Manifest,
+    PromoteConflict,
+    Row,
+    SearchRequest,
+    Vector,
+    stored_captions,
+)
 from finecap.search.query import FIELDS
 
 
@@ -51,4 +59,40 @@ def check_vector(vector: Vector, dims: int, where: str) -> None:
     if abs(norm - 1) > 1e-2:  # noqa: PLR2004 - room for fp16 rounding, none for a forgotten norm
         raise IndexRefused(
             f"{where}: vector has length {norm:.4g}, expected 1 (scores are cosines)"
+        )
+
+
+def check_encoder(manifest: Manifest, dims: int, where: str) -> None:
+    """Refuse an encoder of other dims than the build's; `where` names it in the message."""
+    if dims != manifest.dims:
+        raise IndexRefused(
+            f"{where}: the encoder has {dims} dims, build {manifest.build_id} has {manifest.dims}"
+        )
+
+
+def not_open(build_id: str, *, is_finished: bool) -> IndexRefused:
+    """The refusal to write to a build that is finished, or that `create` did not open."""
+    state = "finished" if is_finished else "not created"
+    return IndexRefused(f"build {build_id} is {state}, expected one opened by `create`")
+
+
+def check_count(manifest: Manifest, held: int) -> None:
+    """Refuse to finish a build of other rows than its manifest says."""
+    if held != manifest.rows:
+        raise IndexRefused(
+            f"build {manifest.build_id} holds {held} rows, its manifest says {manifest.rows}: "
+            "upsert what is missing or create it again"
+        )
+
+
+def check_expected(live: str | None, expect: str | None) -> None:
+    """Refuse to swap what is not there any more.
+
+    Raises:
+        PromoteConflict: another build is live than expected.
+    """
+    if live != expect:
+        raise PromoteConflict(
+            f"expected live build {expect}, found {live}: another run promoted meanwhile; "
+            "look at it and decide again"
         )

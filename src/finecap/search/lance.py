@@ -1,17 +1,19 @@
 """The engine for one machine: LanceDB in a folder, one sub-folder per immutable build.
 
     index/live.json           which build is live, and which was before it
-    index/builds/<id>/        manifest.json, captions.lance, vectors.npy: sealed
+    index/builds/<id>/        manifest.json, words, vectors, rows: sealed
     index/building/<id>/      the same in the making, with the rows staged: invisible
 
 A build becomes visible by one rename and goes live by one replaced file, so a process killed at any
-moment leaves the live build and every finished one as they were. Why folders and not Lance's tags:
-tags break the pruning of old versions. What is inside a build is `lance_build.py`'s business.
+moment leaves the live build and every finished one as they were. LanceDB keeps the rows in the
+making: batches are added, replaced and deleted in transactions that survive any kill. What is
+searched is sealed and needs none of that; `lance_build.py` says what is inside. Why folders and not
+Lance's tags: tags break the pruning of old versions.
 """
 
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,23 +22,18 @@ import lancedb  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 
-from finecap.search.checks import check_batch
+from finecap.search.build_reader import BuildReader, oldest_first
+from finecap.search.checks import check_batch, check_count, check_expected, not_open
 from finecap.search.files import exclusive, is_exclusive, replace_text, sync_folder
 from finecap.search.index import (
-    Hit,
     IndexRefused,
     Manifest,
     NoSuchBuild,
-    PromoteConflict,
     Row,
     Search,
-    SearchRequest,
-    StoredCaption,
-    stored_captions,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
 from finecap.search.lance_staging import arrow_of, reclaim, row_of, schema
-from finecap.search.query import Filter
 
 _MANIFEST = "manifest.json"
 _STAGED = "staged"
@@ -44,7 +41,7 @@ _LOCK = ".building"
 _pa = cast("Any", pa)
 
 
-class LanceIndex:
+class LanceIndex(BuildReader):
     """`CaptionIndex` over a folder; safe for many readers and, per build, one writer."""
 
     def __init__(self, folder: Path) -> None:
@@ -94,11 +91,7 @@ class LanceIndex:
         """Index the rows, check the result, then make it visible by a rename."""
         manifest, staging = self._staged_manifest(build_id), self._staging(build_id)
         staged = self._staged_table(build_id).to_arrow()
-        if staged.num_rows != manifest.rows:
-            raise IndexRefused(
-                f"build {build_id} holds {staged.num_rows} rows, its manifest says "
-                f"{manifest.rows}: upsert what is missing or create it again"
-            )
+        check_count(manifest, staged.num_rows)
         seal_rows(staging, staged, row_of)
         recall = check(LanceBuild(staging, manifest).search)
         sealed = manifest.model_copy(update={"recall_at_10": recall})
@@ -110,37 +103,12 @@ class LanceIndex:
         self._given.pop(build_id, None)
         return sealed
 
-    def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
-        """The best hits of the live build, or of the one named."""
-        with self._reading(build_id) as build:
-            return build.search(request)
-
-    def facets(
-        self, filter_: Filter | None = None, text: str = "", build_id: str | None = None
-    ) -> Mapping[str, Mapping[str, int]]:
-        """How many rows have each value of each field, most frequent first."""
-        with self._reading(build_id) as build:
-            return build.facets(filter_, text)
-
-    def rows(self, images: Sequence[str], build_id: str | None = None) -> list[Row]:
-        """The rows of these images, as asked; images not held are left out."""
-        with self._reading(build_id) as build:
-            return build.rows(images)
-
-    def captions(self, image: str, build_id: str | None = None) -> list[StoredCaption]:
-        """All that is stored of an image, the caption searched first."""
-        return [stored for row in self.rows([image], build_id) for stored in stored_captions(row)]
-
     def promote(self, build_id: str, *, expect: str | None) -> None:
         """Make a finished build live if `expect` is live, by compare-and-swap under a lock."""
         self.manifest(build_id)
         with exclusive(self._folder / ".lock"):
             live = self.live()
-            if live != expect:
-                raise PromoteConflict(
-                    f"expected live build {expect}, found {live}: another run promoted meanwhile; "
-                    "look at it and decide again"
-                )
+            check_expected(live, expect)
             if live != build_id:
                 state = {"build": build_id, "previous": live}
                 replace_text(self._folder / "live.json", json.dumps(state, indent=2) + "\n")
@@ -149,7 +117,7 @@ class LanceIndex:
         """Finished builds, oldest first."""
         folders = (self._folder / "builds").glob("*/" + _MANIFEST)
         manifests = [self.manifest(path.parent.name) for path in folders]
-        return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.build_id))
+        return oldest_first(manifests)
 
     def live(self) -> str | None:
         """Name of the live build."""
@@ -207,10 +175,14 @@ class LanceIndex:
             raise NoSuchBuild(f"no build is live in {self._folder}: run the pipeline to its index")
         if name not in self._open or not self._sealed(name).exists():
             self._open.pop(name, None)
-            self._open[name] = LanceBuild(self._sealed(name), self.manifest(name))
+            self._open[name] = self._opened(name)
+        yield self._open[name]
+
+    def _opened(self, name: str) -> LanceBuild:
+        """The finished build of that name; once open, its files may go."""
         try:
-            yield self._open[name]
-        except RuntimeError as error:  # LanceDB's, when files go while it reads
+            return LanceBuild(self._sealed(name), self.manifest(name))
+        except (OSError, ValueError) as error:
             if self._sealed(name).exists():
                 raise
             raise NoSuchBuild(f"build {name} was dropped meanwhile: ask again") from error
@@ -234,8 +206,7 @@ class LanceIndex:
     def _staged_manifest(self, build_id: str) -> Manifest:
         path = self._staging(build_id) / _MANIFEST
         if not path.is_file():
-            state = "finished" if self._sealed(build_id).exists() else "not created"
-            raise IndexRefused(f"build {build_id} is {state}, expected one opened by `create`")
+            raise not_open(build_id, is_finished=self._sealed(build_id).exists())
         return _read_manifest(path)
 
     def _staged_table(self, build_id: str) -> Any:

@@ -1,6 +1,6 @@
-"""One sealed build as LanceDB and a flat vector file hold it: written once, then only read.
+"""One sealed build on one machine: written once from the rows that LanceDB staged, then only read.
 
-LanceDB ranks captions by BM25 under filters; beside it lie flat files: vectors, scanned exactly
+What lies in it: captions ranked by BM25 under filters (`words.py`), vectors scanned exactly
 (`vectors.py`), which rows have which value (`postings.py`), and the rows (`stored_rows.py`). Rows
 are numbered in image order, so equal scores are in image order wherever row numbers are compared.
 Which builds exist is `lance.py`'s business.
@@ -22,7 +22,6 @@ from finecap.search.index import (
     SearchRequest,
     Vector,
 )
-from finecap.search.lance_captions import RankedCaptions, write_captions
 from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
     ATTRIBUTES,
@@ -30,18 +29,17 @@ from finecap.search.query import (
     STOP_WORDS,
     Filter,
     Ranking,
-    by_score,
 )
 from finecap.search.ranking import Ranked, rank
 from finecap.search.stored_rows import StoredRows, write_rows
 from finecap.search.vectors import FlatVectors, write_vectors
+from finecap.search.words import RankedWords, write_words
 
 VECTORS = "vectors.npy"
 PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
     "engine": "lancedb",
-    "bm25_stem": True,
-    "bm25_ascii_folding": True,
-    "bm25_stop_words": list(STOP_WORDS),
+    "words": "tantivy, bm25",
+    "stop_words": list(STOP_WORDS),
     "vectors": "flat fp16, exact",
 }
 _BATCH_ROWS = 10_000
@@ -56,7 +54,12 @@ def seal_rows(folder: Path, staged: Any, as_row: Callable[[Mapping[str, Any]], R
     values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
     write_rows(folder, _noting(values, table.drop_columns(["vector"]), as_row))
     write_postings(folder, values)
-    write_captions(folder, table)
+    write_words(folder, _texts(table, "caption"), values)
+
+
+def _texts(table: Any, column: str) -> Iterator[str]:
+    for batch in table.column(column).chunks:
+        yield from batch.to_pylist()
 
 
 def _noting(
@@ -73,11 +76,6 @@ def _noting(
             yield row
 
 
-_MANY, _ASKED_AT_ONCE = 100, 4096
-"""Whoever wants so many hits, of a build of so few rows, gets all: LanceDB takes 2.4 ms for 110
-hits and 2.9 for 900, and captions of a small world tie so often that it would be asked twice."""
-
-
 class LanceBuild:
     """A sealed build, open for reading."""
 
@@ -88,11 +86,11 @@ class LanceBuild:
             IndexRefused: they are not what the manifest says.
         """
         self.manifest = manifest
+        self._said = RankedWords(folder)
         self._vectors = FlatVectors(folder / VECTORS)
         self._postings = Postings(folder, manifest.rows)
         self._rows = StoredRows(folder)
-        self._captions = RankedCaptions(folder)
-        found = (self._captions.count(), self._vectors.rows, self._vectors.dims)
+        found = (self._said.count(), self._vectors.rows, self._vectors.dims)
         if found != (manifest.rows, manifest.rows, manifest.dims):
             raise IndexRefused(
                 f"build {manifest.build_id} in {folder} has (rows, vectors, dims) {found}, its "
@@ -108,7 +106,7 @@ class LanceBuild:
         if request.text or request.vector is not None:
             ranked = rank(
                 request,
-                lambda limit: self._words(request, mask, limit),
+                lambda limit: self._words(request, limit),
                 lambda limit: self._pictures(request.vector, mask, limit),
             )
         else:
@@ -136,18 +134,13 @@ class LanceBuild:
     def _saying(self, text: str) -> Mask:
         """Which rows' captions have one of the words, (N,)."""
         said = np.zeros(self.manifest.rows, dtype=np.bool_)
-        said[self._captions.all_saying(text)] = True
+        said[self._said.all_saying(text)] = True
         return said
 
-    def _words(self, request: SearchRequest, mask: Mask | None, limit: int) -> Ranking:
+    def _words(self, request: SearchRequest, limit: int) -> Ranking:
         """Rows by BM25, ties by row."""
-        if request.filter is None or mask is None:
-            if _MANY <= limit < self.manifest.rows <= _ASKED_AT_ONCE:
-                limit = self.manifest.rows
-            found = self._captions.saying(request.text, limit)
-        else:
-            found = self._captions.saying_among(request.text, request.filter, mask, limit)
-        return by_score({_name(row): score for row, score in found})[:limit]
+        found = self._said.saying(request.text, limit, request.filter)
+        return [(_name(row), score) for row, score in found]
 
     def _pictures(self, vector: Vector | None, mask: Mask | None, limit: int) -> Ranking:
         """Rows by cosine, ties by row."""

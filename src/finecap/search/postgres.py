@@ -5,24 +5,22 @@ and every finished one as they were; the server forgets the rest. Which build is
 swapped under its lock. The tables are `postgres_schema.py`'s, the questions `postgres_build.py`'s.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from typing import cast
 
 from psycopg import errors
 
-from finecap.search.checks import check_batch
+from finecap.search.build_reader import BuildReader, oldest_first
+from finecap.search.checks import check_batch, check_count, check_expected, not_open
 from finecap.search.index import (
     Hit,
     IndexRefused,
     Manifest,
     NoSuchBuild,
-    PromoteConflict,
     Row,
     Search,
     SearchRequest,
-    StoredCaption,
-    stored_captions,
 )
 from finecap.search.postgres_build import PostgresBuild
 from finecap.search.postgres_recall import with_width
@@ -39,14 +37,14 @@ from finecap.search.postgres_rows import (
     reclaim_rows,
 )
 from finecap.search.postgres_schema import Connection, Database
-from finecap.search.query import STOP_WORDS, Filter
+from finecap.search.query import STOP_WORDS
 
 EXACT_UP_TO = 50_000
 """Rows that are scanned rather than looked up: some 25 ms of one thread at 256 dims."""
 _BUILDING = 1  # the lock that builders wait for
 
 
-class PostgresIndex:
+class PostgresIndex(BuildReader):
     """`CaptionIndex` in a database; safe for many readers and, per build, one writer."""
 
     def __init__(self, url: str, *, exact_up_to: int = EXACT_UP_TO) -> None:
@@ -107,12 +105,7 @@ class PostgresIndex:
     def finish(self, build_id: str, check: Callable[[Search], float]) -> Manifest:
         """Index the rows, check the result, then make it visible by one update."""
         with self._opened(build_id) as (connection, number, stated):
-            held = count_rows(connection, number)
-            if held != stated.rows:
-                raise IndexRefused(
-                    f"build {build_id} holds {held} rows, its manifest says {stated.rows}: "
-                    "upsert what is missing or create it again"
-                )
+            check_count(stated, count_rows(connection, number))
             index_rows(connection, number, stated)
             manifest = with_width(PostgresBuild(connection, number, stated), stated)
             if "hnsw_ef_search" not in manifest.parameters:
@@ -130,38 +123,13 @@ class PostgresIndex:
             )
         return sealed
 
-    def search(self, request: SearchRequest, build_id: str | None = None) -> list[Hit]:
-        """The best hits of the live build, or of the one named."""
-        with self._reading(build_id) as build:
-            return build.search(request)
-
-    def facets(
-        self, filter_: Filter | None = None, text: str = "", build_id: str | None = None
-    ) -> Mapping[str, Mapping[str, int]]:
-        """How many rows have each value of each field, most frequent first."""
-        with self._reading(build_id) as build:
-            return build.facets(filter_, text)
-
-    def rows(self, images: Sequence[str], build_id: str | None = None) -> list[Row]:
-        """The rows of these images, as asked; images not held are left out."""
-        with self._reading(build_id) as build:
-            return build.rows(images)
-
-    def captions(self, image: str, build_id: str | None = None) -> list[StoredCaption]:
-        """All that is stored of an image, the caption searched first."""
-        return [stored for row in self.rows([image], build_id) for stored in stored_captions(row)]
-
     def promote(self, build_id: str, *, expect: str | None) -> None:
         """Make a finished build live if `expect` is live, by compare-and-swap in a transaction."""
         with self._database.transaction() as connection:
             connection.execute("SELECT FROM finecap.live FOR UPDATE")
             number, _ = _finished(connection, build_id)
             live = _live(connection)[0]
-            if live != expect:
-                raise PromoteConflict(
-                    f"expected live build {expect}, found {live}: another run promoted meanwhile; "
-                    "look at it and decide again"
-                )
+            check_expected(live, expect)
             if live != build_id:
                 connection.execute(
                     "UPDATE finecap.live SET build = %s, previous = %s", [number, live]
@@ -172,7 +140,7 @@ class PostgresIndex:
         with self._database.transaction() as connection:
             found = connection.execute("SELECT manifest FROM finecap.builds WHERE finished")
             manifests = [Manifest.model_validate(manifest) for (manifest,) in found]
-        return sorted(manifests, key=lambda manifest: (manifest.created_at, manifest.build_id))
+        return oldest_first(manifests)
 
     def manifest(self, build_id: str) -> Manifest:
         """What a finished build says of itself."""
@@ -214,8 +182,7 @@ class PostgresIndex:
                 [build_id],
             ).fetchone()
             if found is None:
-                state = "finished" if _build(connection, build_id) else "not created"
-                raise IndexRefused(f"build {build_id} is {state}, expected one opened by `create`")
+                raise not_open(build_id, is_finished=_build(connection, build_id) is not None)
             yield connection, found[0], Manifest.model_validate(found[1])
 
     @contextmanager

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from nltk.stem.snowball import EnglishStemmer  # pyright: ignore[reportMissingTypeStubs]
@@ -34,7 +34,12 @@ STOP_WORDS = (
 
 _TOKEN = re.compile(r'-?\w+:"[^"]*"?|\S+')
 _CONDITION = re.compile(r"(-?)([^\W\d]\w*):(?!/)(.*)", re.DOTALL)
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
+"""What counts as a word of a query or a caption, here and wherever words are marked."""
+
+
+_REMEMBERED = 1 << 16
+"""Words whose stems are kept at hand: what a gallery's captions use, and room for what is asked."""
 
 
 class QueryError(ValueError):
@@ -177,15 +182,21 @@ def _stemmer() -> EnglishStemmer:
     return EnglishStemmer()
 
 
-@cache
+@lru_cache(maxsize=_REMEMBERED)
 def stem(word: str) -> str:
-    """The word's root, accents and case dropped, as the engines' English analysers reduce it.
+    """The word's root in letters and digits alone, accents and case dropped.
 
     Snowball's English stemmer: Porter, "Snowball: a language for stemming algorithms", 2001.
     """
     plain = unicodedata.normalize("NFKD", word.lower())
-    folded = "".join(c for c in plain if not unicodedata.combining(c))
+    folded = "".join(c for c in plain if c.isalnum())
     return cast("Any", _stemmer()).stem(folded)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _counted(word: str) -> str:
+    """The word's stem; "" for one that is not ranked by."""
+    return "" if word.lower() in STOP_WORDS else stem(word)
 
 
 def analysed(text: str) -> list[str]:
@@ -194,13 +205,13 @@ def analysed(text: str) -> list[str]:
     >>> analysed("Two boats on the sea!")
     ['two', 'boat', 'sea']
     """
-    return [stem(word) for word in _WORD.findall(text) if word.lower() not in STOP_WORDS]
+    return [counted for word in WORD.findall(text) if (counted := _counted(word))]
 
 
 def matched_words(query: str, caption: str) -> tuple[str, ...]:
     """Words of the caption, in its order and spelling, that the query asked for."""
     asked = set(analysed(query))
-    found = (word for word in _WORD.findall(caption) if stem(word) in asked)
+    found = (word for word in WORD.findall(caption) if stem(word) in asked)
     return tuple(dict.fromkeys(found))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from finecap.search.attributes import canonical_value
+from finecap.search.checks import check_encoder
 from finecap.search.engines import open_index
 from finecap.search.files import export_digest
 from finecap.search.index import (
@@ -144,9 +145,5 @@ class Searcher:
 
         folder = verified_export(self._home, self.manifest.encoder)
         encoder = load_encoder(folder)
-        if encoder.dim != self.manifest.dims:
-            raise IndexRefused(
-                f"{folder}: the encoder has {encoder.dim} dims, build {self.manifest.build_id} "
-                f"has {self.manifest.dims}"
-            )
+        check_encoder(self.manifest, encoder.dim, str(folder))
         return encoder

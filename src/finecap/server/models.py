@@ -14,7 +14,8 @@ from PIL import Image
 from finecap.config import ServeConfig
 from finecap.data.sent_images import Intake
 from finecap.models.serving import ServedCaptioner, ServedEncoder
-from finecap.search.index import IndexRefused, Manifest, Vector
+from finecap.search.checks import check_encoder
+from finecap.search.index import Manifest, Vector
 from finecap.search.searcher import verified_export
 from finecap.server.memory import Remembered
 
@@ -68,11 +69,7 @@ class Models:
                 folder = verified_export(self._home, reference)
                 self._use_threads()
                 found = ServedEncoder(folder)
-                if found.encoder.dim != manifest.dims:
-                    raise IndexRefused(
-                        f"{folder}: the encoder has {found.encoder.dim} dims, build "
-                        f"{manifest.build_id} has {manifest.dims}"
-                    )
+                check_encoder(manifest, found.encoder.dim, str(folder))
                 self._encoders.put(reference.digest, found)
         return found
 

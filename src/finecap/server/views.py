@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 from finecap.search.associations import ALT_TEXT
 from finecap.search.index import Hit, StoredCaption
-from finecap.search.query import ATTRIBUTES, matched_words
+from finecap.search.query import ATTRIBUTES, WORD, matched_words
 from finecap.server.answers import Answer, Facets
 from finecap.server.asked import EVEN, Asked, Chip
 from finecap.server.forms import thumbnail
 
 SHOWN_CHIPS = 10
 """Of a field; the rest unfolds."""
-_WORD = re.compile(r"([^\W_]+)")
+_WORD = re.compile(f"({WORD.pattern})")
 _RRF_K = 60
 
 

@@ -73,13 +73,13 @@ def opened(folder: Path, url: str) -> tuple[CaptionIndex, Deadly]:
         deadly.wrap(psycopg.Connection, "execute")
         deadly.wrap(psycopg.Copy, "write_row")
         return PostgresIndex(url), deadly
-    from finecap.search import lance, lance_build, lance_captions
+    from finecap.search import lance, lance_build, words
 
     for owner, name in (
         (Path, "rename"), (Path, "replace"), (os, "fsync"), (lance.shutil, "rmtree"),
         (lance, "arrow_of"), (lance, "seal_rows"), (lance_build, "write_vectors"),
         (lance_build, "write_rows"), (lance_build, "write_postings"),
-        (lance_captions, "_full_text"),
+        (lance_build, "write_words"), (words, "analysed"), (words.tantivy, "Document"),
     ):  # fmt: skip
         deadly.wrap(owner, name)
     return lance.LanceIndex(folder), deadly

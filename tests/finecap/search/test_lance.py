@@ -43,7 +43,7 @@ def test_a_finished_build_holds_no_staged_rows_and_half_precision_vectors(tmp_pa
     folder = tmp_path / "index" / "builds" / "one"
     assert {p.name for p in folder.iterdir()} == {
         "manifest.json",
-        "captions.lance",
+        "words",
         "vectors.npy",
         "values.json",
         "postings.npy",
