@@ -39,7 +39,10 @@ class Wordbook:
 
     def match(self, words: Sequence[str]) -> tuple[int, str, str] | None:
         """(words used, field, group) of the longest entry at the start; its last may be plural."""
-        reach = max(self.reach.get(words[0], 0), 1)  # 1: a plural of one word
+        reach = self.reach.get(words[0], 0)
+        if not reach:  # as most words: in no lexicon, but for a plural
+            found = self.entries.get((singular(words[0]),))
+            return (1, *found) if found else None
         for length in range(min(reach, len(words)), 0, -1):
             entry = tuple(words[:length])
             found = self.entries.get(entry) or self.entries.get((*entry[:-1], singular(entry[-1])))

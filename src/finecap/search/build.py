@@ -7,8 +7,7 @@ so building the same again finds it finished and returns at once. Going live is 
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, cast
+from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
@@ -240,21 +239,22 @@ def _rows(
 ) -> list[Row]:
     """Rows of the index for those rows of the table, attributes read from the captions."""
     part = table.iloc[span.start : span.stop]
-    records = cast("list[dict[str, Any]]", part.to_dict("records"))
+    columns = ("image", "caption", "split", "model_version", "variant")
+    records = zip(*(part[name].astype(str).tolist() for name in columns), strict=True)
     return [
         Row(
-            image=str(record["image"]),
-            path=(Path(data_folder) / str(record["image"])).as_posix(),
-            caption=str(record["caption"]),
+            image=image,
+            path=PurePath(data_folder, image).as_posix(),
+            caption=caption,
             vector=vectors[row],
-            attributes=attributes_of(str(record["caption"])),
-            split=str(record["split"]),
-            model_version=str(record["model_version"]),
-            variant=str(record["variant"]),
-            caption_vector=associations.caption_vectors.get(str(record["image"])),
-            hidden=associations.hidden.get(str(record["image"]), ""),
+            attributes=attributes_of(caption),
+            split=split,
+            model_version=model_version,
+            variant=variant,
+            caption_vector=associations.caption_vectors.get(image),
+            hidden=associations.hidden.get(image, ""),
         )
-        for row, record in zip(span, records, strict=True)
+        for row, (image, caption, split, model_version, variant) in zip(span, records, strict=True)
     ]
 
 

@@ -52,23 +52,20 @@ def with_history(
                     said[old.image].setdefault(_key(stored), replace(stored, is_current=False))
                 else:
                     trained[old.image, *_key(stored)] += stored.trained
-    for row in rows:
-        said[row.image].pop(_key(stored_captions(row)[0]), None)
 
     def person(image: str, stored: StoredCaption) -> StoredCaption:
-        before = trained[image, *_key(stored)]
+        before = trained.get((image, *_key(stored)), ())
         return replace(stored, trained=tuple(dict.fromkeys([*before, *stored.trained])))
 
-    return [
-        replace(
-            row,
-            others=(
-                *(person(row.image, stored) for stored in references.get(row.image, ())),
-                *said[row.image].values(),
-            ),
-        )
-        for row in rows
-    ]
+    def told(row: Row) -> Row:
+        people = [person(row.image, stored) for stored in references.get(row.image, ())]
+        models = said[row.image]
+        if models:
+            models.pop(_key(stored_captions(row)[0]), None)
+        others = (*people, *models.values())
+        return replace(row, others=others) if others else row
+
+    return [told(row) for row in rows]
 
 
 def _key(stored: StoredCaption) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from finecap.search.index import (
     Search,
 )
 from finecap.search.lance_build import PARAMETERS, LanceBuild, seal_rows
-from finecap.search.lance_staging import arrow_of, reclaim, row_of, schema
+from finecap.search.lance_staging import arrow_of, reclaim, schema
 
 _MANIFEST = "manifest.json"
 _STAGED = "staged"
@@ -92,7 +92,7 @@ class LanceIndex(BuildReader):
         manifest, staging = self._staged_manifest(build_id), self._staging(build_id)
         staged = self._staged_table(build_id).to_arrow()
         check_count(manifest, staged.num_rows)
-        seal_rows(staging, staged, row_of)
+        seal_rows(staging, staged)
         recall = check(LanceBuild(staging, manifest).search)
         sealed = manifest.model_copy(update={"recall_at_10": recall})
         shutil.rmtree(staging / f"{_STAGED}.lance")

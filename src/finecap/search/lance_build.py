@@ -6,7 +6,7 @@ are numbered in image order, so equal scores are in image order wherever row num
 Which builds exist is `lance.py`'s business.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ from finecap.search.index import (
 )
 from finecap.search.postings import Mask, Postings, write_postings
 from finecap.search.query import (
-    ATTRIBUTES,
     FIELDS,
     STOP_WORDS,
     Filter,
     Ranking,
 )
 from finecap.search.ranking import Ranked, rank
-from finecap.search.stored_rows import StoredRows, write_rows
+from finecap.search.stored_rows import StoredRows, shown, write_rows
 from finecap.search.vectors import FlatVectors, write_vectors
 from finecap.search.words import RankedWords, write_words
 
@@ -45,35 +44,36 @@ PARAMETERS: dict[str, str | int | float | bool | list[str]] = {
 _BATCH_ROWS = 10_000
 
 
-def seal_rows(folder: Path, staged: Any, as_row: Callable[[Mapping[str, Any]], Row]) -> None:
-    """Write the staged rows, an Arrow table with `vector`, as a build's final files."""
+def seal_rows(folder: Path, staged: Any) -> None:
+    """Write the staged rows, an Arrow table of `lance_staging`, as a build's final files."""
     table = staged.sort_by("image")
     dims = table.schema.field("vector").type.list_size
     flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     write_vectors(folder / VECTORS, flat.reshape(-1, dims).astype(np.float16))
+    captions: list[str] = []
     values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
-    write_rows(folder, _noting(values, table.drop_columns(["vector"]), as_row))
+    rows = _noting(captions, values, _texts(table, "row"))
+    write_rows(folder, _texts(table, "image"), rows)
     write_postings(folder, values)
-    write_words(folder, _texts(table, "caption"), values)
+    write_words(folder, captions, values)
 
 
 def _texts(table: Any, column: str) -> Iterator[str]:
-    for batch in table.column(column).chunks:
-        yield from batch.to_pylist()
+    """A column's texts, one by one."""
+    for batch in table.select([column]).to_batches(max_chunksize=_BATCH_ROWS):
+        yield from batch.column(0).to_pylist()
 
 
 def _noting(
-    values: dict[str, list[Sequence[str]]], table: Any, as_row: Callable[[Mapping[str, Any]], Row]
-) -> Iterator[Row]:
-    """The table's rows one by one, their values of each field noted on the way."""
-    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-        for record in batch.to_pylist():
-            row = as_row(record)
-            for name in ATTRIBUTES:
-                values[name].append(row.attributes[name])
-            values["split"].append((row.split,))
-            values["model_version"].append((row.model_version,))
-            yield row
+    captions: list[str], values: Mapping[str, list[Sequence[str]]], rows: Iterable[str]
+) -> Iterator[str]:
+    """The packed rows one by one, what is searched of them noted on the way."""
+    for row in rows:
+        caption, said = shown(row)
+        captions.append(caption)
+        for name in FIELDS:
+            values[name].append(said[name])
+        yield row
 
 
 class LanceBuild:
@@ -151,11 +151,7 @@ class LanceBuild:
 
     def _hits(self, rows: Sequence[int]) -> dict[str, Hit]:
         """Captions and attributes of these rows, by name; scores are not known here."""
-        stored = {_name(number): self._rows.row(number) for number in rows}
-        return {
-            name: Hit(row.image, row.path, row.caption, 0.0, attributes=row.attributes)
-            for name, row in stored.items()
-        }
+        return {_name(number): self._rows.hit(number) for number in rows}
 
 
 def _name(row: int) -> str:

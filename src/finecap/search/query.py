@@ -210,8 +210,12 @@ def analysed(text: str) -> list[str]:
 
 def matched_words(query: str, caption: str) -> tuple[str, ...]:
     """Words of the caption, in its order and spelling, that the query asked for."""
-    asked = set(analysed(query))
-    found = (word for word in WORD.findall(caption) if stem(word) in asked)
+    return words_with(frozenset(analysed(query)), caption)
+
+
+def words_with(stems: frozenset[str], caption: str) -> tuple[str, ...]:
+    """Words of the caption, in its order and spelling, that have one of these stems."""
+    found = (word for word in WORD.findall(caption) if stem(word) in stems)
     return tuple(dict.fromkeys(found))
 
 

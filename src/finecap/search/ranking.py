@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from finecap.search.index import Hit, SearchRequest, WordsBy
-from finecap.search.query import Ranking, matched_words, ranks, reciprocal_rank, weighted
+from finecap.search.query import Ranking, analysed, ranks, reciprocal_rank, weighted, words_with
 
 _DEPTH = 100
 """Candidates of each ranking that fusion sees, at least ten per hit asked for."""
@@ -32,6 +32,7 @@ class Ranked:
     def explained(self, hits: Mapping[str, Hit], text: str, words_by: WordsBy) -> list[Hit]:
         """The hits of `order`, each with its score, its place in both rankings, its words."""
         by_words, by_picture = _places(self.words), _places(self.pictures)
+        asked = frozenset(analysed(text))
         return [
             replace(
                 hits[name],
@@ -41,7 +42,7 @@ class Ranked:
                 words_by=words_by if name in by_words else None,
                 vector_rank=by_picture.get(name, _NOWHERE)[0],
                 vector_score=by_picture.get(name, _NOWHERE)[1],
-                matched_words=matched_words(text, hits[name].caption),
+                matched_words=words_with(asked, hits[name].caption),
             )
             for name, score in self.order
         ]
@@ -51,11 +52,19 @@ _NOWHERE = (None, None)
 
 
 def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
-    """By words, by picture, or by both fused: whichever the request asks for."""
+    """By words, by picture, or by both fused: whichever the request asks for.
+
+    Args:
+        request: what is asked.
+        words: cuts rows of equal score by name; it is not asked for more than is wanted.
+        pictures: may cut rows of equal score anywhere.
+    """
     fused = bool(request.text) and request.vector is not None
     deep = request.depth or max(_DEPTH, 10 * request.limit)
     depth = deep if fused else request.limit
-    by_words = with_ties(words, depth) if request.text else []
+    by_words: Ranking = []
+    if request.text:  # alone, the engine's cut is enough: it is made in the order of names
+        by_words = with_ties(words, depth) if fused else words(depth)
     by_picture = with_ties(pictures, depth) if request.vector is not None else []
     if not fused:
         order = by_words or by_picture

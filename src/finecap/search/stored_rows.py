@@ -1,11 +1,12 @@
 """All that a build on one machine keeps of its images, by row number or by image; never searched.
 
-    rows.bin      blocks of sixteen rows in image order, each compressed
-    rows.npy      where each block starts and, last, where the file ends
+    rows.bin      rows in image order, in compressed blocks of some 1,500 bytes of text or one row
+    rows.npy      (blocks + 1, 2): where each block starts, and the number of its first row
     blocks.json   the first image of each block
 
-Why not the engine's own table: reading ten rows of fifteen columns out of LanceDB took 4 ms of
-processor, more than finding them; ten blocks take 1. Vectors of images lie in `vectors.py`'s file.
+A row is two lines of JSON: what a hit shows and filters ask, then all else that was said of the
+image. Why not a table of LanceDB's: reading ten rows of fifteen columns out of one took 4 ms of
+processor, more than finding them; ten blocks take 0.1. Vectors of images lie elsewhere.
 """
 
 import base64
@@ -14,33 +15,64 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from finecap.search.index import Derived, IndexRefused, Row, StoredCaption, Vector
+from finecap.search.index import Derived, Hit, IndexRefused, Row, StoredCaption, Vector
 from finecap.search.query import ATTRIBUTES
 
 ROWS, STARTS, BLOCKS = "rows.bin", "rows.npy", "blocks.json"
-_PER_BLOCK = 16
+_BLOCK_BYTES = 1_500
+"""Of text: half would take 8 % more room, twice as much half as long again to read."""
 _REMEMBERED = 2_000
-"""Rows kept as they were read, some 10 kB each with all that was said of them."""
+"""Hits kept as they were read."""
 _NO_VECTOR = np.zeros(0, np.float32)
 
 
-def write_rows(folder: Path, rows: Iterable[Row]) -> None:
-    """Write the rows, given in image order; their vectors are left out."""
-    starts, firsts = [0], list[str]()
-    remaining = iter(rows)
+def packed(row: Row) -> str:
+    """The row, less its vector, as the two lines that are stored."""
+    attributes = [list(row.attributes.get(name, ())) for name in ATTRIBUTES]
+    others = [
+        [s.caption, s.source, s.model_version, s.variant, [astuple(d) for d in s.derived],
+         list(s.trained), _coded(s.vector)]
+        for s in row.others
+    ]  # fmt: skip
+    shown = [row.image, row.path, row.caption, attributes, row.split, row.model_version]
+    told = [row.variant, others, _coded(row.caption_vector), row.hidden]
+    return f"{_json(shown)}\n{_json(told)}"
+
+
+def shown(text: str) -> tuple[str, dict[str, Sequence[str]]]:
+    """Of a packed row, the caption and the values of each field that a filter can ask for."""
+    _, _, caption, attributes, split, version = json.loads(text[: text.index("\n")])
+    values: dict[str, Sequence[str]] = dict(zip(ATTRIBUTES, attributes, strict=True))
+    return caption, values | {"split": (split,), "model_version": (version,)}
+
+
+def write_rows(folder: Path, images: Iterable[str], rows: Iterable[str]) -> None:
+    """Write the rows, packed and in image order."""
+    starts, firsts = [(0, 0)], list[str]()
+    number, block, size = 0, list[str](), 0
     with (folder / ROWS).open("wb") as handle:
-        while block := list(islice(remaining, _PER_BLOCK)):
-            firsts.append(block[0].image)
-            text = json.dumps([_packed(row) for row in block], separators=(",", ":"))
-            handle.write(zlib.compress(text.encode()))
-            starts.append(handle.tell())
+
+        def close_block() -> None:
+            handle.write(zlib.compress("\n".join(block).encode()))
+            starts.append((handle.tell(), number))
+            block.clear()
+
+        for image, row in zip(images, rows, strict=True):
+            if block and size + len(row) > _BLOCK_BYTES:
+                close_block()
+                size = 0
+            if not block:
+                firsts.append(image)
+            block.append(row)
+            number, size = number + 1, size + len(row)
+        if block:
+            close_block()
     np.save(folder / STARTS, np.asarray(starts, dtype=np.int64))
     (folder / BLOCKS).write_text(json.dumps(firsts), encoding="utf-8")
 
@@ -52,65 +84,72 @@ class StoredRows:
         """Map the files.
 
         Raises:
-            IndexRefused: they are missing.
+            IndexRefused: they are missing, or another version's.
         """
-        if not (folder / BLOCKS).is_file():
+        starts = np.load(folder / STARTS) if (folder / BLOCKS).is_file() else np.zeros(0)
+        if starts.ndim != 2:  # noqa: PLR2004 - bytes and rows
             raise IndexRefused(
-                f"{folder} has no {BLOCKS}, expected a build of this version: build the index anew"
+                f"{folder} has no {BLOCKS} and {STARTS} of this version: build the index anew"
             )
-        starts: NDArray[np.int64] = np.load(folder / STARTS, allow_pickle=False)
-        self._starts = starts
+        self._starts = cast("NDArray[np.int64]", starts)
+        self._first_rows = self._starts[:, 1].tolist()
         self._bytes = np.memmap(folder / ROWS, mode="r")
         firsts = json.loads((folder / BLOCKS).read_text(encoding="utf-8"))
         self._firsts = cast("list[str]", firsts)
-        self._read: dict[int, Row] = {}
+        self._hits: dict[int, Hit] = {}
+        self._last: tuple[int, list[bytes]] = (-1, [])  # the block read last, and its lines
+
+    def hit(self, number: int) -> Hit:
+        """What a hit on the row of that number shows; its scores are not known here."""
+        found = self._hits.get(number)
+        if found is None:
+            if len(self._hits) >= _REMEMBERED:
+                self._hits.clear()
+            image, path, caption, attributes, *_ = json.loads(self._lines(number)[0])
+            found = Hit(image, path, caption, 0.0, attributes=_values(attributes))
+            self._hits[number] = found
+        return found
 
     def row(self, number: int) -> Row:
         """The row of that number; its vector is empty."""
-        found = self._read.get(number)
-        if found is None:
-            if len(self._read) >= _REMEMBERED:
-                self._read.clear()
-            found = _unpacked(self._block(number // _PER_BLOCK)[number % _PER_BLOCK])
-            self._read[number] = found
-        return found
+        first, second = self._lines(number)
+        image, path, caption, attributes, split, version = json.loads(first)
+        variant, others, coded, hidden = json.loads(second)
+        return Row(
+            image, path, caption, _NO_VECTOR, _values(attributes), split, version, variant,
+            tuple(_stored_caption(*other) for other in others), _decoded(coded), hidden,
+        )  # fmt: skip
 
     def number(self, image: str) -> int | None:
         """The number of the image's row; None where the build does not hold it."""
         block = bisect_right(self._firsts, image) - 1
         if block < 0:
             return None
-        images = [packed[0] for packed in self._block(block)]
-        return block * _PER_BLOCK + images.index(image) if image in images else None
+        images = [json.loads(line)[0] for line in self._block(block)[::2]]
+        return self._first_rows[block] + images.index(image) if image in images else None
 
-    def _block(self, block: int) -> list[list[Any]]:
-        piece = self._bytes[self._starts[block] : self._starts[block + 1]]
-        return cast("list[list[Any]]", json.loads(zlib.decompress(piece.tobytes())))
+    def _lines(self, number: int) -> list[bytes]:
+        """Both lines of the row."""
+        block = bisect_right(self._first_rows, number) - 1
+        at = 2 * (number - self._first_rows[block])
+        return self._block(block)[at : at + 2]
 
-
-def _packed(row: Row) -> list[Any]:
-    attributes = [list(row.attributes.get(name, ())) for name in ATTRIBUTES]
-    others = [
-        [s.caption, s.source, s.model_version, s.variant, [astuple(d) for d in s.derived],
-         list(s.trained), _coded(s.vector)]
-        for s in row.others
-    ]  # fmt: skip
-    return [
-        row.image, row.path, row.caption, attributes, row.split, row.model_version, row.variant,
-        others, _coded(row.caption_vector), row.hidden,
-    ]  # fmt: skip
+    def _block(self, block: int) -> list[bytes]:
+        """All lines of the block; the last one is kept, since rows are often read in order."""
+        held, lines = self._last
+        if held != block:
+            piece = self._bytes[self._starts[block, 0] : self._starts[block + 1, 0]]
+            lines = zlib.decompress(piece.data).split(b"\n")
+            self._last = (block, lines)
+        return lines
 
 
-def _unpacked(packed: Sequence[Any]) -> Row:
-    image, path, caption, attributes, split, version, variant, others, coded, hidden = packed
-    values: dict[str, tuple[str, ...]] = {
-        name: tuple(said) for name, said in zip(ATTRIBUTES, attributes, strict=True)
-    }
-    stored = tuple(_stored_caption(*other) for other in others)
-    return Row(
-        image, path, caption, _NO_VECTOR, values, split, version, variant, stored,
-        _decoded(coded), hidden,
-    )  # fmt: skip
+def _json(values: Sequence[Any]) -> str:
+    return json.dumps(values, separators=(",", ":"))
+
+
+def _values(attributes: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(said) for name, said in zip(ATTRIBUTES, attributes, strict=True)}
 
 
 def _stored_caption(

@@ -2,8 +2,9 @@
 
 It makes build `two` beside a live build `one` and makes it live; PHASE is `upsert`, `finish` or
 `promote`. A rehearsal on another build counts what the phase does to disk or database; then the
-process dies by SIGKILL just before the operation at SHARE (0 to 1) of that count. `full` as PHASE
-lets no file grow past SHARE bytes instead, as a full disk would.
+process dies by SIGKILL just before the operation at SHARE (0 to 1) of that count. `full create`,
+`full upsert` or `full finish` as PHASE lets no file grow past SHARE bytes from there on, as a full
+disk would.
 """
 
 import os
@@ -49,9 +50,10 @@ class Deadly:
 def main(folder: str, url: str, phase: str, share: str) -> None:
     """See the module."""
     index, deadly = opened(Path(folder), url)
-    if phase == "full":
-        resource.setrlimit(resource.RLIMIT_FSIZE, (int(share), int(share)))
-        for work in phases(index, "two").values():
+    if phase.startswith("full"):
+        for name, work in phases(index, "two").items():
+            if phase == f"full {name}":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(share), int(share)))
             work()
         return
     counts = {name: deadly.during(work) for name, work in phases(index, "rehearsal").items()}

@@ -71,10 +71,12 @@ def test_kill_9_leaves_the_live_build_as_it_was(engine, killed, phase):
 
 @pytest.mark.usefixtures("live")
 @pytest.mark.parametrize("index_url", [""], ids=["lance"])
-@pytest.mark.parametrize("most_bytes", [300, 2000])
-def test_a_full_disk_stops_the_build_and_nothing_else(engine, killed, most_bytes):
+@pytest.mark.parametrize(
+    ("phase", "most_bytes"), [("create", 300), ("upsert", 500), ("finish", 300)]
+)
+def test_a_full_disk_stops_the_build_and_nothing_else(engine, killed, phase, most_bytes):
     before = answers(engine())
-    stopped = killed("full", most_bytes)
+    stopped = killed(f"full {phase}", most_bytes)
     assert stopped.returncode == 1
     assert "File too large" in stopped.stderr
     assert answers(engine()) == before

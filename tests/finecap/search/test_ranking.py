@@ -68,5 +68,17 @@ def test_ties_at_the_cut_are_completed():
     assert asked == [20, 80]
 
 
+def test_words_alone_are_asked_once_and_for_no_more_than_is_wanted():
+    asked = []
+
+    def engine(limit):
+        asked.append(limit)
+        return [(f"{row:03d}", 1.0) for row in range(limit)]
+
+    ranked = rank(SearchRequest("boat", limit=10), engine, best([]))
+    assert asked == [10]
+    assert [name for name, _ in ranked.order] == [f"{row:03d}" for row in range(10)]
+
+
 def test_nothing_ranked_is_no_hit():
     assert Ranked([]).explained({}, "", "bm25") == []
