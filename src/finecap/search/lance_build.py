@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from finecap.search.checks import check_request
+from finecap.search.codes import CODES, WORTH_CODES, Codes, write_codes
 from finecap.search.index import (
     Hit,
     IndexRefused,
@@ -49,7 +50,10 @@ def seal_rows(folder: Path, staged: Any) -> None:
     table = staged.sort_by("image")
     dims = table.schema.field("vector").type.list_size
     flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    write_vectors(folder / VECTORS, flat.reshape(-1, dims).astype(np.float16))
+    vectors = flat.reshape(-1, dims).astype(np.float16)
+    write_vectors(folder / VECTORS, vectors)
+    if vectors.size >= WORTH_CODES:
+        write_codes(folder, vectors)
     captions: list[str] = []
     values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
     rows = _noting(captions, values, _texts(table, "row"))
@@ -87,7 +91,8 @@ class LanceBuild:
         """
         self.manifest = manifest
         self._said = RankedWords(folder)
-        self._vectors = FlatVectors(folder / VECTORS)
+        codes = Codes(folder) if (folder / CODES).is_file() else None
+        self._vectors = FlatVectors(folder / VECTORS, codes)
         self._postings = Postings(folder, manifest.rows)
         self._rows = StoredRows(folder)
         found = (self._said.count(), self._vectors.rows, self._vectors.dims)

@@ -1,7 +1,10 @@
 """What the engine refuses to open."""
 
+import shutil
+
 import pytest
 
+from finecap.search import lance_build
 from finecap.search.index import IndexRefused, SearchRequest
 from finecap.search.lance import LanceIndex
 
@@ -12,3 +15,22 @@ def test_a_build_that_is_not_its_manifests_is_refused(tmp_path, gallery):
     path.write_text(path.read_text().replace('"rows": 8', '"rows": 9'))
     with pytest.raises(IndexRefused, match=r"its manifest says \(9, 9, 8\)"):
         LanceIndex(tmp_path).search(SearchRequest("boat"), "b")
+
+
+def test_many_vectors_get_codes_and_few_do_not(tmp_path, gallery, monkeypatch):
+    index = LanceIndex(tmp_path)
+    gallery.build(index, "few")
+    monkeypatch.setattr(lance_build, "WORTH_CODES", 64)
+    gallery.build(index, "many")
+    places = [tmp_path / "builds" / name / "codes.npy" for name in ("few", "many")]
+    assert [place.is_file() for place in places] == [False, True]
+    request = SearchRequest("boat", gallery.vectors(8)[3])
+    few, many = (index.search(request, name) for name in ("few", "many"))
+    assert [hit.image for hit in few] == [hit.image for hit in many]
+
+
+def test_a_build_of_an_earlier_format_is_refused_with_what_to_do(tmp_path, gallery):
+    gallery.build(LanceIndex(tmp_path), "old")
+    shutil.rmtree(tmp_path / "builds" / "old" / "words")
+    with pytest.raises(IndexRefused, match=r"old has no words/, expected .*: build the index anew"):
+        LanceIndex(tmp_path).search(SearchRequest("boat"), "old")
