@@ -1,16 +1,26 @@
 """What is exported is read by COCO's own tools, and imported again it is the same."""
 
 import json
+import warnings
 
 import pytest
 from pycocotools.coco import COCO
 
-from finecap.config import ImportConfig
-from finecap.data.caption_files import CaptionFileError
+from finecap.config import EvaluationConfig, ImportConfig
+from finecap.data.caption_files import CaptionFileError, read_captions, read_references
 from finecap.data.coco_export import export_coco
 from finecap.data.importers import import_dataset
 from finecap.data.records import read_records
+from finecap.evaluation.scorecard import score_captions
 from finecap.log import silent
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # invalid escapes in the reference package
+    from pycocoevalcap.bleu.bleu import Bleu
+    from pycocoevalcap.cider.cider import Cider
+    from pycocoevalcap.eval import COCOEvalCap
+    from pycocoevalcap.rouge.rouge import Rouge
+    from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 
 @pytest.fixture
@@ -65,3 +75,45 @@ def test_captions_of_unknown_or_doubtful_images_are_refused(exported, data):
     data.write()
     with pytest.raises(CaptionFileError, match=r"which may be images/00\.png or images/a/00\.png"):
         export_coco(data.folder, data.folder, {"00": "a boat"})
+
+
+def test_pycocoevalcap_scores_an_imported_set_once_exported_as_we_do(data, tmp_path, java, capsys):
+    assert java
+    for number, row in enumerate(data.rows):
+        row["captions"] = [f"A boat, on sea {number}.", "a man's boat on the sea"]
+        name = f"images/COCO_val2014_{100 + number:012}.jpg"
+        data.image(number).rename(data.folder / name)
+        row["image"] = name
+    data.write()
+    brought = import_dataset("jsonl", data.folder / "captions.jsonl", tmp_path / "in", silent)
+    train = [r.image for r in read_records(brought.folder / "captions.jsonl") if r.split == "train"]
+    said = {image: f"a boat on sea {number % 3}" for number, image in enumerate(train)}
+    annotations, results, *_ = export_coco(brought.folder, tmp_path / "out", said)
+    theirs = _pycocoevalcap(annotations, results)
+    found = score_captions(
+        read_captions(results),
+        read_references(annotations),
+        None,
+        EvaluationConfig(resamples=2, java_metrics=False),
+    )
+    assert sorted(theirs) == sorted(found.metrics.keys() & theirs.keys())
+    for name, value in theirs.items():
+        assert found.metrics[name]["value"] == pytest.approx(value, abs=1e-9)
+    capsys.readouterr()
+
+
+def _pycocoevalcap(annotations, results):
+    """What `COCOEvalCap.evaluate` does with the scorers that need no download."""
+    coco = COCO(str(annotations))
+    evaluation = COCOEvalCap(coco, coco.loadRes(str(results)))
+    images = evaluation.params["image_id"]
+    tokenizer = PTBTokenizer()
+    references = tokenizer.tokenize({i: evaluation.coco.imgToAnns[i] for i in images})
+    captions = tokenizer.tokenize({i: evaluation.cocoRes.imgToAnns[i] for i in images})
+    bleu, _ = Bleu(4).compute_score(references, captions, verbose=0)
+    scores = {f"bleu_{order}": score for order, score in enumerate(bleu, 1)}
+    scores["rouge_l"] = Rouge().compute_score(references, captions)[0]
+    scores["cider"] = Cider().compute_score(references, captions)[0]
+    for name, score in scores.items():
+        evaluation.setEval(score, name)
+    return evaluation.eval
