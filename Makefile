@@ -39,8 +39,9 @@ contracts: setup ## import contracts
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
 
-soak: setup ## builders of the index killed twenty times at each phase
-	@FINECAP_CRASHES=20 $(PYTHON) -m pytest -q --timeout 3600 tests/finecap/search/test_crashes.py
+soak: setup ## builders of the index and of features killed twenty times
+	@FINECAP_CRASHES=20 $(PYTHON) -m pytest -q --timeout 3600 tests/finecap/search/test_crashes.py \
+		tests/finecap/models/test_features.py
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

@@ -17,6 +17,7 @@ from dagster_project.launch import trained
 from dagster_project.run_config import FeaturesRun, MleRun, ScstRun, settings
 from dagster_project.shown import RECORDS, records_of
 from dagster_project.stages import Registered, Stages, stage
+from dagster_project.unfinished import unfinished
 from dagster_project.worker import MleTask, ScstTask
 from finecap.config import FeaturesConfig, MleConfig, Profile, ScstConfig
 from finecap.log import Log
@@ -64,11 +65,20 @@ def image_features(profile: Profile) -> dg.AssetsDefinition:
         """Frozen grid features and CLIP vectors of every image, memory-mapped."""
         from finecap.models.features import extract
 
+        inputs = [dataset, validated_dataset, base_clip]
+
         def work(folder: Path, log: Log) -> Mapping[str, float]:
             records, chosen = records_of(validated_dataset.path), settings(config, FeaturesConfig)
-            return extract(dataset.path, records, base_clip.path, chosen, folder, log)
+            with unfinished(stages.checkpoints(context, config, inputs)) as kept:
+                if config.force and context.retry_number == 0:
+                    kept.empty()
+                images, growing = dataset.path, kept.folder
+                metrics = extract(images, records, base_clip.path, chosen, folder, log, growing)
+                for line in kept.clear():
+                    context.log.info(line)
+            return metrics
 
-        return stages.run(context, config, [dataset, validated_dataset, base_clip], work)
+        return stages.run(context, config, inputs, work)
 
     return image_features
 

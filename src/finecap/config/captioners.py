@@ -17,6 +17,9 @@ class FeaturesConfig(Stage):
         default=0, ge=0, description="of pixels kept for captioners that read images; 0: none"
     )
     batch_size: int = Field(default=256, ge=1)
+    shard_images: int = Field(
+        default=4096, ge=1, description="written before they are safe from an end by force"
+    )
     threads: int = Field(default=1, ge=0)
 
 

@@ -9,8 +9,9 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -28,7 +29,7 @@ ImageSource = Path | str | bytes | npt.NDArray[np.generic] | Image.Image
 # Named, because Pillow would otherwise also try formats that call other programs (EPS).
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
-_CHUNK = 128  # images a thread resizes before the rows are written
+_CHUNK = 128  # of a table's images, that a thread resizes at a time
 _TABLE_VERSION = 2  # raise it when the same image would give other pixels
 
 
@@ -46,6 +47,16 @@ class Resizing:
 
 
 CLIP_RESIZING = Resizing()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a row of pixels looks like."""
+
+    size: int
+    resizing: Resizing = CLIP_RESIZING
+
+
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
 
@@ -133,8 +144,8 @@ def pixel_table(
         ImageError: an image does not decode; names the file.
         OSError: no space left; nothing half-written remains.
     """
-    look = _Look(size, resizing)
-    key = _table_key(folder, records, look)
+    look = Look(size, resizing)
+    key = images_key(folder, records, [look])
     sidecar = _sidecar(destination)
     if not (destination.is_file() and _sidecar_key(sidecar) == key):
         _write_table(folder, records, look, destination, log)
@@ -142,6 +153,65 @@ def pixel_table(
     return cast(
         "np.memmap[tuple[int, ...], np.dtype[np.uint8]]", np.load(destination, mmap_mode="r")
     )
+
+
+def pixel_batches(
+    folder: Path, records: Sequence[Record], looks: Sequence[Look], batch_size: int
+) -> Generator[list[npt.NDArray[np.uint8]]]:
+    """The records' images in order, batch by batch: of each look an array (B, size, size, 3).
+
+    Each image is decoded once. Threads share the cores, as Pillow frees the GIL, and decode a few
+    batches ahead of whoever reads, never more: memory does not grow with the number of images.
+
+    Raises:
+        FileNotFoundError: there is no such image.
+        ImageError: an image does not decode; names the file.
+    """
+
+    def batch(start: int) -> list[npt.NDArray[np.uint8]]:
+        return _rows(folder, records[start : start + batch_size], looks)
+
+    threads = os.cpu_count() or 1
+    waiting: deque[Future[list[npt.NDArray[np.uint8]]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for start in range(0, len(records), batch_size):
+                waiting.append(pool.submit(batch, start))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # after a failure the remaining batches would be work for nothing
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def images_key(folder: Path, records: Sequence[Record], looks: Sequence[Look]) -> str:
+    """md5 over what pixels depend on: the files as they lie on disk, in order, and the looks.
+
+    Raises:
+        FileNotFoundError: there is no such image.
+    """
+    said = " ".join([str(_TABLE_VERSION), *map(str, looks)])
+    digest = hashlib.md5(said.encode(), usedforsecurity=False)
+    for record in records:
+        try:
+            stat = (folder / record.image).stat()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"image {folder / record.image} does not exist") from error
+        digest.update(f"\n{record.image}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+    return digest.hexdigest()
+
+
+def _rows(
+    folder: Path, records: Sequence[Record], looks: Sequence[Look]
+) -> list[npt.NDArray[np.uint8]]:
+    """The images of these records, of each look an array (B, size, size, 3)."""
+    rows = [np.empty((len(records), it.size, it.size, 3), dtype=np.uint8) for it in looks]
+    for number, record in enumerate(records):
+        image = load_image(folder / record.image)
+        for own, look in zip(rows, looks, strict=True):
+            own[number] = to_pixels(image, look.size, look.resizing)
+    return rows
 
 
 def _decoded(file: IO[bytes], name: str) -> Image.Image:
@@ -196,40 +266,8 @@ def _from_array(array: npt.NDArray[np.generic]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(flat.astype(np.uint8)))
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What a table's rows look like."""
-
-    size: int
-    resizing: Resizing
-
-
-def _rows(folder: Path, records: Sequence[Record], look: _Look) -> npt.NDArray[np.uint8]:
-    """The table's rows (N, size, size, 3) of these records."""
-    rows = np.empty((len(records), look.size, look.size, 3), dtype=np.uint8)
-    for row, record in zip(rows, records, strict=True):
-        row[:] = to_pixels(load_image(folder / record.image), look.size, look.resizing)
-    return rows
-
-
-def _table_rows(
-    folder: Path, records: Sequence[Record], look: _Look
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """The rows in order, a chunk at a time; threads share the cores as Pillow frees the GIL."""
-    starts = range(0, len(records), _CHUNK)
-
-    def rows(start: int) -> npt.NDArray[np.uint8]:
-        return _rows(folder, records[start : start + _CHUNK], look)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            yield from pool.map(rows, starts)
-        finally:  # after a failure the remaining chunks would be work for nothing
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _write_table(
-    folder: Path, records: Sequence[Record], look: _Look, destination: Path, log: Log
+    folder: Path, records: Sequence[Record], look: Look, destination: Path, log: Log
 ) -> None:
     """Write the `.npy` through ordinary writes.
 
@@ -243,7 +281,7 @@ def _write_table(
     try:
         with partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for rows in _table_rows(folder, records, look):
+            for [rows] in pixel_batches(folder, records, [look], _CHUNK):
                 file.write(rows.data)
                 if done // step != (done + len(rows)) // step:
                     log(f"resized {done + len(rows)} of {len(records)} images to {look.size} px")
@@ -253,18 +291,6 @@ def _write_table(
         partial.replace(destination)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _table_key(folder: Path, records: Sequence[Record], look: _Look) -> str:
-    """md5 over what the table depends on: the files as they lie on disk, in order, and the look."""
-    digest = hashlib.md5(f"{_TABLE_VERSION} {look}".encode(), usedforsecurity=False)
-    for record in records:
-        try:
-            stat = (folder / record.image).stat()
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"image {folder / record.image} does not exist") from error
-        digest.update(f"\n{record.image}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
-    return digest.hexdigest()
 
 
 def _sidecar(destination: Path) -> Path:

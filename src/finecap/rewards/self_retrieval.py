@@ -37,7 +37,7 @@ class SelfRetrieval:
 
     def __init__(self, ingredients: Ingredients) -> None:
         options, encoder = ingredients.options, ingredients.encoder_for(self.name)
-        self._vectors = torch.from_numpy(ingredients.features_for(self.name).vectors)  # (F, D)
+        self._vectors = torch.tensor(ingredients.features_for(self.name).vectors)  # (F, D)
         self._scale = options.retrieval_scale or encoder.logit_scale.item()
         self._floor = options.retrieval_floor
         count = options.retrieval_neighbours + options.retrieval_others

@@ -1,15 +1,18 @@
 """Captioners as assets: what a run registers is its best moment, not its last."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
+from dagster_project.artifacts import ArtifactStore
+from dagster_project.assets.captioner import image_features
 from dagster_project.champion import CAPTIONER
 from dagster_project.checks import reward_ends
 from dagster_project.home import Home
-from finecap.config import ScstConfig
+from finecap.config import ScstConfig, load_profile
 from finecap.log import silent
 from finecap.models.export import CAPTIONER as EXPORTED
 from finecap.models.folder import WEIGHTS
@@ -70,3 +73,31 @@ def test_a_collapsing_run_registers_its_best_moment_and_shows_its_collapse(
     assert train_scst(*inputs, shorter, until_best, silent)["val_step"] == best.step
     assert weights(model) == weights(until_best) != weights(tiny.mle)
     assert val_reward(tiny, model, COLLAPSING.weights) == pytest.approx(best.value, abs=1e-5)
+
+
+def test_features_go_on_after_a_failure_and_leave_nothing_unfinished(
+    tiny: SimpleNamespace, home: Home, instance: dg.DagsterInstance
+):
+    training = Training(home, instance, COLLAPSING)
+    training.put(tiny)
+    asset = image_features(load_profile("smoke"))
+    small = {"batch_size": 4, "shard_images": 8}
+    dataset = ArtifactStore(home.artifacts).get("dataset", "v1").path
+    last = dataset / tiny.records[-1].image
+    content, stat = last.read_bytes(), last.stat()
+    last.write_bytes(b"?" * len(content))  # a disk that reads badly: its size and time are right
+    os.utime(last, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    outcome = training.materialize(asset, **small)
+    assert "does not decode" in cause(outcome)
+    assert [f.name for f in home.checkpoints.glob("image_features/*/*.npy")]
+
+    last.write_bytes(content)
+    os.utime(last, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    outcome = training.materialize(asset, **small)
+    assert outcome.success, cause(outcome)
+    assert any("going on after 88 of 96 images" in line for line in training.logged(outcome))
+    assert not [f for f in home.checkpoints.glob("image_features/*") if f.is_dir()]
+    made = next(f for f in (home.artifacts / "image_features").iterdir() if f.name != "v1")
+    assert (made / "grid.npy").stat().st_size == (tiny.features / "grid.npy").stat().st_size
+    rows = "rows.parquet"
+    assert (made / rows).read_bytes() == (tiny.features / rows).read_bytes()

@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
 import resource
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +15,15 @@ from PIL import Image
 
 from finecap.data import transforms
 from finecap.data.records import Record
-from finecap.data.transforms import ImageError, Resizing, load_image, pixel_table, to_pixels
+from finecap.data.transforms import (
+    ImageError,
+    Look,
+    Resizing,
+    load_image,
+    pixel_batches,
+    pixel_table,
+    to_pixels,
+)
 from finecap.log import silent
 
 RED = (255, 0, 0)
@@ -245,3 +256,29 @@ def test_progress_is_reported(folder, records, tmp_path):
     lines = []
     pixel_table(folder, records, 16, tmp_path / "pixels.npy", lines.append)
     assert lines == ["resized 5 of 5 images to 16 px"]
+
+
+def test_batches_hold_each_look_of_the_same_images(folder, records):
+    looks = [Look(16), Look(8, Resizing("squash"))]
+    [first, second] = pixel_batches(folder, records, looks, 3)
+    assert [len(rows) for rows in (*first, *second)] == [3, 3, 2, 2]
+    for row, record in zip(np.concatenate([first[1], second[1]]), records, strict=True):
+        image = load_image(folder / record.image)
+        assert np.array_equal(row, to_pixels(image, 8, Resizing("squash")))
+
+
+def test_images_are_read_few_batches_ahead(folder, records):
+    cores = os.cpu_count() or 1
+    many = records[:1] * (cores + 4) + records[1:2]
+    batches = pixel_batches(folder, many, [Look(16)], 1)
+    next(batches)
+    time.sleep(0.05)  # what would be read ahead now is
+    Image.new("RGB", (30, 30), "blue").save(folder / records[1].image)
+    assert list(batches)[-1][0][0, 0, 0].tolist() == [0, 0, 255]
+
+
+def test_batches_that_nobody_wants_are_not_read(folder, records):
+    batches = pixel_batches(folder, records * 1000, [Look(16)], 1)
+    next(batches)
+    batches.close()
+    assert not [it for it in threading.enumerate() if it.name.startswith("ThreadPool")]

@@ -1,5 +1,13 @@
-"""Cached features: equal to what the encoder sees, found by name, whole or refused."""
+"""Cached features: equal to what the encoder sees, found by name, whole or refused.
 
+`FINECAP_CRASHES` is how often an extraction is killed: 1 here, 20 for a soak.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +20,10 @@ from finecap.log import silent
 from finecap.models.clip import load_encoder
 from finecap.models.features import Features, extract, open_features
 from finecap.models.folder import ModelFolderError
+from finecap.models.row_files import PROGRESS
+from tests.finecap.models.extraction import SMALL
+
+CRASHES = int(os.environ.get("FINECAP_CRASHES", "1"))
 
 
 @pytest.fixture
@@ -101,3 +113,66 @@ def test_features_of_another_length_are_refused(tiny: SimpleNamespace, tmp_path:
 def test_nothing_to_extract_is_refused(tiny: SimpleNamespace, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no images to extract features of"):
         extract(tiny.folder, [], tiny.encoder, FeaturesConfig(), tmp_path, silent)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def attempt(tiny: SimpleNamespace, folder: Path, config: dict[str, object]) -> list[str]:
+    """Extract into `folder/out` by way of `folder/growing`; what the log said."""
+    said: list[str] = []
+    (folder / "out").mkdir()
+    settings = FeaturesConfig.model_validate(config)
+    extract(
+        tiny.folder,
+        tiny.records,
+        tiny.encoder,
+        settings,
+        folder / "out",
+        lambda message, *_, **__: said.append(message),
+        folder / "growing",
+    )
+    return said
+
+
+def test_killed_at_work_it_goes_on_to_the_same_bytes(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    extract_again(tiny, straight, **SMALL)
+    chance = random.Random(0)  # noqa: S311 - when to kill
+    for time in range(CRASHES):
+        folder = tmp_path / str(time)
+        (folder / "out").mkdir(parents=True)
+        shard = chance.randint(1, 6) if time else 2
+        where = [tiny.folder, tiny.encoder, folder / "out", folder / "growing"]
+        command = [sys.executable, "-m", "tests.finecap.models.extraction", *map(str, where)]
+        died = subprocess.run(
+            [*command, str(shard), str(chance.random() / 1000)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        assert not list((folder / "out").iterdir())
+        (folder / "out").rmdir()
+        said = attempt(tiny, folder, SMALL)
+        done = int(said[0].split()[4])
+        assert said[0] == f"features: going on after {done} of 96 images"
+        assert done >= 8 * shard
+        assert contents(folder / "out") == contents(straight)
+        assert not list((folder / "growing").iterdir())
+
+
+def test_what_others_left_is_begun_anew(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    attempt(tiny, tmp_path, SMALL)
+    (tmp_path / "growing" / PROGRESS).write_text('{"key": "of others", "rows": 8}')
+    (tmp_path / "out").rename(tmp_path / "before")
+    said = attempt(tiny, tmp_path, SMALL)
+    assert said[0] == "features 8/96"
+    assert contents(tmp_path / "out") == contents(tmp_path / "before")
+
+
+def test_features_are_read_by_memory_map(features: Features) -> None:
+    assert isinstance(features.grid, np.memmap)
+    assert isinstance(features.vectors, np.memmap)
