@@ -69,7 +69,7 @@ def thumbnail(path: Path) -> str:
 
     try:
         small = load_image(path)
-    except (FileNotFoundError, ImageError):
+    except (OSError, ImageError):
         return f"({path.name} does not open)"
     small.thumbnail((_SIDE, _SIDE))
     buffer = io.BytesIO()

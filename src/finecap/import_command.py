@@ -42,6 +42,9 @@ def import_(
     source: Annotated[Path, typer.Option(help="Folder or file it was handed out as.")],
     into: Annotated[Path, typer.Option(help="Data folder to write.")],
     link: Annotated[bool, typer.Option("--link", help="Link images instead of copying.")] = False,
+    in_shards: Annotated[
+        bool, typer.Option("--in-shards", help="Leave a webdataset's images in their tars.")
+    ] = False,
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of bad rows above which nothing changes.")
     ] = 0.01,
@@ -66,6 +69,7 @@ def import_(
 
     config = ImportConfig(
         link=link,
+        in_shards=in_shards,
         max_bad=max_bad,
         images=None if images is None else str(images),
         columns=columns_in(column or []),

@@ -31,6 +31,9 @@ class ImportConfig(Stage):
     """How a foreign data set becomes a data folder."""
 
     link: bool = Field(default=False, description="link images instead of copying them")
+    in_shards: bool = Field(
+        default=False, description="of `webdataset`: images stay in its tars, which come in whole"
+    )
     max_bad: float = Field(
         default=0.01,
         ge=0,

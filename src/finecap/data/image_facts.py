@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from finecap.data.exif import exif_fault
+from finecap.data.image_files import image_bytes
 from finecap.data.likeness import likeness
 from finecap.data.transforms import FORMATS
 
@@ -100,7 +101,7 @@ def _spread(rgb: Image.Image) -> float:
 
 def _facts(folder: Path, image_name: str) -> ImageFacts:
     try:
-        content = (folder / image_name).read_bytes()
+        content = image_bytes(folder / image_name)
     except FileNotFoundError:
         return ImageFacts(missing=f"{image_name} does not exist in the folder")
     except OSError as error:

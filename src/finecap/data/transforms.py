@@ -14,12 +14,13 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from finecap.data.image_files import image_bytes, image_stat
 from finecap.data.records import Record
 from finecap.log import Log
 
@@ -69,6 +70,7 @@ def load_image(source: ImageSource) -> Image.Image:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ShardError: the tar it is in is broken.
         ImageError: it is no image, or a broken one; names the file.
     """
     if isinstance(source, Image.Image):
@@ -76,12 +78,9 @@ def load_image(source: ImageSource) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _as_rgb(_from_array(source), "array")
     if isinstance(source, bytes):
-        return _decoded(io.BytesIO(source), f"image of {len(source)} bytes")
+        return _decoded(source, f"image of {len(source)} bytes")
     path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"image {path} does not exist")
-    with path.open("rb") as file:
-        return _decoded(file, f"image {path}")
+    return _decoded(image_bytes(path), f"image {path}")
 
 
 def to_pixels(
@@ -194,11 +193,8 @@ def images_key(folder: Path, records: Sequence[Record], looks: Sequence[Look]) -
     said = " ".join([str(_TABLE_VERSION), *map(str, looks)])
     digest = hashlib.md5(said.encode(), usedforsecurity=False)
     for record in records:
-        try:
-            stat = (folder / record.image).stat()
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"image {folder / record.image} does not exist") from error
-        digest.update(f"\n{record.image}\t{stat.st_size}\t{stat.st_mtime_ns}".encode())
+        size, mtime_ns = image_stat(folder / record.image)
+        digest.update(f"\n{record.image}\t{size}\t{mtime_ns}".encode())
     return digest.hexdigest()
 
 
@@ -214,10 +210,10 @@ def _rows(
     return rows
 
 
-def _decoded(file: IO[bytes], name: str) -> Image.Image:
-    """The image in an open file; `name` is for messages."""
+def _decoded(content: bytes, name: str) -> Image.Image:
+    """The image in a file's content; `name` is for messages."""
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             return _as_rgb(image, name)
     except ImageError:
         raise

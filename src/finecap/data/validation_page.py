@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from PIL import Image
 
+from finecap.data.image_files import ShardError
 from finecap.data.records import SPLITS
 from finecap.data.transforms import ImageError, load_image
 from finecap.data.verdicts import Verdict
@@ -173,7 +174,7 @@ def small_picture(folder: Path, image: str) -> bytes | str:
         picture = load_image(path)
     except FileNotFoundError:
         return "missing"
-    except ImageError:
+    except (ShardError, ImageError):
         return "does not decode"
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     content = io.BytesIO()

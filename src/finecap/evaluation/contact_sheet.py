@@ -13,6 +13,8 @@ from pathlib import Path
 import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
+from finecap.data.transforms import load_image
+
 COLUMNS = 3
 CELL_WIDTH = 520  # pixels, as all sizes below
 MARGIN = 16
@@ -126,11 +128,11 @@ def _draw_cell(
 ) -> None:
     """The image, and under it each speaker's name and words."""
     left, y = corner
-    with Image.open(sample.image) as opened:
-        scale = IMAGE_SIDE / opened.height
-        width = min(round(opened.width * scale), CELL_WIDTH - MARGIN)
-        size = (width, round(opened.height * width / opened.width))
-        sheet.paste(opened.convert("RGB").resize(size, Image.Resampling.BICUBIC), (left, y))
+    image = load_image(sample.image)
+    scale = IMAGE_SIDE / image.height
+    width = min(round(image.width * scale), CELL_WIDTH - MARGIN)
+    size = (width, round(image.height * width / image.width))
+    sheet.paste(image.resize(size, Image.Resampling.BICUBIC), (left, y))
     y += IMAGE_SIDE + 8
     for speaker, wrapped in _lines(sample, fonts):
         canvas.text((left, y + 3), speaker, fill=FAINT, font=fonts.bold)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from finecap.config import EvaluationConfig
+from finecap.data.image_files import image_bytes
 from finecap.data.records import Record
 from finecap.evaluation import contact_sheet, scoring
 from finecap.evaluation.contact_sheet import Sample
@@ -220,7 +221,7 @@ def _yardstick(bench: Bench, records: Sequence[Record]) -> str:
     digest = hashlib.sha256(bench.digest)
     for record in records:
         digest.update(repr((record.image, record.captions, record.facts)).encode())
-        digest.update(_digest_file(bench.folder / record.image))
+        digest.update(hashlib.sha256(image_bytes(bench.folder / record.image)).digest())
     return digest.hexdigest()
 
 

@@ -12,8 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 from string import Template
 
-from PIL import Image
-
+from finecap.data.transforms import load_image
 from finecap.evaluation.contact_sheet import Sample, differing
 from finecap.evaluation.labels import label
 from finecap.evaluation.tables import Block, Cell
@@ -168,8 +167,7 @@ def _marked(words: Sequence[tuple[str, bool]]) -> str:
 def _embedded(sample: Sample) -> str:
     """The sample's image, no larger than a page needs."""
     encoded = io.BytesIO()
-    with Image.open(sample.image) as opened:
-        shrunk = opened.convert("RGB")
+    shrunk = load_image(sample.image)
     if max(shrunk.size) <= MAX_SIDE:
         shrunk.save(encoded, "PNG")
         return data_uri(encoded.getvalue(), "png")

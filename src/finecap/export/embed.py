@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from finecap.data.image_files import image_bytes
 from finecap.export import exif, jpeg, png, webp, xmp
 from finecap.log import Log
 from finecap.search.index import Row
@@ -75,7 +76,7 @@ def embed_captions(rows: Iterable[Row], root: Path, destination: Path, log: Log)
         if copy.exists() and source.exists() and copy.samefile(source):
             raise EmbedError(f"{copy} is the image itself: name another folder for the copies")
         try:
-            content = with_caption(source.read_bytes(), row.caption)
+            content = with_caption(image_bytes(source), row.caption)
         except (EmbedError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             skipped.append((row.image, reason or str(error)))

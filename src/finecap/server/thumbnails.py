@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from finecap.data.image_files import image_stat
 from finecap.data.transforms import ImageError, load_image
 from finecap.search.index import Row
 from finecap.server.memory import Remembered
@@ -45,8 +46,8 @@ class Thumbnails:
         """
         path = self._root / row.path
         try:
-            stat = path.stat()
-            key = (str(path), stat.st_mtime_ns, stat.st_size, size)
+            bytes_, mtime_ns = image_stat(path)
+            key = (str(path), mtime_ns, bytes_, size)
             return self._made.or_compute(key, lambda: encoded(load_image(path), SIDES[size]))
         except (OSError, ImageError) as error:
             raise Refused(

@@ -55,7 +55,7 @@ def test_copies_are_written_and_others_named(tmp_path: Path):
     assert dict(done.skipped) == {
         "images/c.gif": "it is neither JPEG, PNG nor WebP",
         "images/d.jpg": "it is no whole JPEG: the segment at byte 20 is cut off",
-        "images/e.jpg": "No such file or directory",
+        "images/e.jpg": f"image {folder / 'e.jpg'} does not exist",
     }
 
 

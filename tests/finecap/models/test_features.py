@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+import tarfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +18,7 @@ import pytest
 import torch
 
 from finecap.config import FeaturesConfig
+from finecap.data.image_files import write_index
 from finecap.log import silent
 from finecap.models.clip import load_encoder
 from finecap.models.features import Features, extract, open_features
@@ -171,6 +174,19 @@ def test_what_others_left_is_begun_anew(tiny: SimpleNamespace, tmp_path: Path) -
     said = attempt(tiny, tmp_path, SMALL)
     assert said[0] == "features 8/96"
     assert contents(tmp_path / "out") == contents(tmp_path / "before")
+
+
+def test_images_in_a_shard_give_the_same_features(tiny: SimpleNamespace, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    with tarfile.open(tmp_path / "images" / "0.tar", "w") as tar:
+        for record in tiny.records:
+            tar.add(tiny.folder / record.image, arcname=record.image.removeprefix("images/"))
+    write_index(tmp_path / "images" / "0.tar")
+    moved = [replace(r, image=r.image.replace("images/", "images/0.tar/")) for r in tiny.records]
+    (tmp_path / "out").mkdir()
+    extract(tmp_path, moved, tiny.encoder, FeaturesConfig(), tmp_path / "out", silent)
+    for name in ("grid.npy", "vectors.npy"):
+        assert (tmp_path / "out" / name).read_bytes() == (tiny.features / name).read_bytes()
 
 
 def test_features_are_read_by_memory_map(features: Features) -> None:

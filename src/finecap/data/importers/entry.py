@@ -6,8 +6,8 @@ splits, writing (`ingest`, `assign`, `target`).
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -43,6 +43,7 @@ class Entry:
     alt_text: str | None = None
     file: str = ""  # of the source, that says so
     line: int = 0
+    in_shard: bool = False  # `name` is where the image lies below images/, and it stays there
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Source:
     entries: Callable[[], Iterator[Entry | Fault]]
     total: int | None = None  # how many entries, where that is known
     said: tuple[str, ...] = ()  # how the source was understood, for the report
+    shards: Mapping[str, Path] = field(default_factory=dict)  # tars that come in, by place
 
 
 def split_named(name: str) -> str | None:

@@ -9,6 +9,7 @@ and records, which follow from the journal (`target`).
 import errno
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from finecap.data.image_facts import ImageFacts, facts_of, quiet_warnings
+from finecap.data.image_files import index_of, write_index
 from finecap.data.importers.entry import Entry, Fault, Source, tidied
 from finecap.data.importers.photos import SUFFIXES
 from finecap.data.records import RecordError, record_of
@@ -51,6 +53,8 @@ class Taken:
 
 def ingest(source: Source, folder: Path, log: Log, *, link: bool) -> None:
     """Bring every image of `source` to `folder/images`, going on where the journal there ends."""
+    for place, shard in source.shards.items():
+        _bring_shard(shard, folder / "images" / place, link=link)
     journal = folder / JOURNAL
     names: dict[str, tuple[str, str | None]] = {}
     done = 0
@@ -132,7 +136,8 @@ def _placed(
         fault = "no caption with a word in it"
     if fault or facts.md5 is None or facts.likeness is None:
         return Fault(entry.name, entry.file, entry.line, fault or "no image")
-    image = f"images/{_suffixed(entry.name, facts.format)}"
+    name = entry.name if entry.in_shard else _suffixed(entry.name, facts.format)
+    image = f"images/{name}"
     row = {"image": image, "split": entry.split or "train", "captions": list(captions)}
     try:
         record_of({**row, "alt_text": entry.alt_text} if entry.alt_text else row)
@@ -140,6 +145,9 @@ def _placed(
         return Fault(entry.name, entry.file, entry.line, str(error))
     note = ""
     if image in names and names[image][0] != facts.md5:
+        if entry.in_shard:
+            reason = f"two images of the shard are called {entry.name}, only the last can be read"
+            return Fault(entry.name, entry.file, entry.line, reason)
         stem, suffix = os.path.splitext(image)  # noqa: PTH122 - a name, not a path of this machine
         note = f"another image is called {image}, this one is now told apart by its content"
         image = f"{stem}-{facts.md5[:8]}{suffix}"
@@ -148,7 +156,7 @@ def _placed(
     if entry.split not in {split, None}:
         reason = f"in split {entry.split} here, in {split} before; its captions here were left out"
         return Fault(entry.name, entry.file, entry.line, reason)
-    if not again:
+    if not again and not entry.in_shard:
         _write(entry.image, content, folder / image, link=link)
     return Taken(
         image=image,
@@ -171,6 +179,19 @@ def _suffixed(name: str, kind: str | None) -> str:
     return path if suffix in SUFFIXES else path + _SUFFIXES.get(kind or "", "")
 
 
+def _bring_shard(shard: Path, target: Path, *, link: bool) -> None:
+    """Copy or link a tar and write the index of its members, unless an earlier attempt has."""
+    if index_of(target).is_file():  # written last
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    if link:
+        _link(shard, target)
+    else:
+        shutil.copyfile(shard, target)
+    write_index(target)
+
+
 def _write(image: Path | bytes, content: bytes, target: Path, *, link: bool) -> None:
     """Write or link the image; what a broken-off import left there goes."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -178,6 +199,10 @@ def _write(image: Path | bytes, content: bytes, target: Path, *, link: bool) -> 
     if not link or isinstance(image, bytes):
         target.write_bytes(content)
         return
+    _link(image, target)
+
+
+def _link(image: Path, target: Path) -> None:
     original = image.resolve()  # a link to a link would dangle once moved
     try:
         target.hardlink_to(original)

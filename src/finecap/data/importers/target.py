@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ValidationError
 
 from finecap.config import ImportConfig
+from finecap.data.image_files import is_in_shard
 from finecap.data.importers.assign import Splits, assign
 from finecap.data.importers.entry import BAD, NOTE, DatasetImportError, Fault, Source
 from finecap.data.importers.ingest import JOURNAL, Taken, ingest, read_journal
@@ -37,6 +38,7 @@ class _Marker(BaseModel):
     kind: str
     fingerprint: str
     images: int = 0
+    files: int | None = None  # below images/; None: as many as images
     captions: int = 0
     problems: int = 0
     bad: int = 0
@@ -96,7 +98,7 @@ def earlier_import(into: Path, kind: str, fingerprint: str) -> ImportReport | No
     if marker.fingerprint != fingerprint or not (into / "captions.jsonl").is_file():
         return None
     # An image that another process removed is found by count; one that was changed, by validation.
-    if sum(path.is_file() for path in (into / "images").rglob("*")) != marker.images:
+    if _files(into) != (marker.images if marker.files is None else marker.files):
         return None
     return _report(into, marker, unchanged=True)
 
@@ -138,6 +140,7 @@ def write_import(
         kind=kind,
         fingerprint=fingerprint,
         images=good,
+        files=_files(partial),
         captions=tally.captions,
         problems=len(faults),
         bad=bad,
@@ -245,10 +248,14 @@ def _records(partial: Path, splits: Splits, tally: _Tally) -> Iterator[Record]:
 
 
 def _drop_unused(partial: Path, images: list[_Image], splits: Splits) -> None:
-    """Remove images that came in and have no record."""
+    """Remove images that came in and have no record; those in shards stay, unread."""
     for image, split in zip(images, splits.of, strict=True):
-        if split is None:
+        if split is None and not is_in_shard(partial / image.image):
             (partial / image.image).unlink()
+
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() for path in (folder / "images").rglob("*"))
 
 
 def _report(into: Path, marker: _Marker, *, unchanged: bool = False) -> ImportReport:

@@ -2,14 +2,16 @@
 
 Shards are read as streams, front to back, so their size matters to nobody. A `.txt` has a caption a
 line; of a `.json`, as img2dataset writes it, the caption counts where there is no text. Shards lie
-in folders called train, val and test, or are called so, or there are no splits. What stays out:
-shards at an address; download them.
+in folders called train, val and test, or are called so, or there are no splits. `in_shards` leaves
+the images where they are: the tars come in whole, records name their members, and every stage reads
+them there (`image_files`). What stays out: shards at an address; download them.
 """
 
 import json
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import cast
@@ -17,7 +19,7 @@ from typing import cast
 from finecap.config import ImportConfig
 from finecap.data.importers import columns
 from finecap.data.importers.columns import RowError
-from finecap.data.importers.entry import Entry, Fault, Source
+from finecap.data.importers.entry import DatasetImportError, Entry, Fault, Source
 from finecap.data.importers.photos import SUFFIXES
 from finecap.data.importers.table import with_splits
 
@@ -32,8 +34,8 @@ def open_webdataset(source: Path, config: ImportConfig) -> Source:
 
     Raises:
         FileNotFoundError: there is none.
+        DatasetImportError: `in_shards`, and one is compressed.
     """
-    del config  # shards have no columns and their own images
     found = (
         [source]
         if source.is_file()
@@ -43,40 +45,53 @@ def open_webdataset(source: Path, config: ImportConfig) -> Source:
         raise FileNotFoundError(f"{source} has no .tar, expected WebDataset's shards there")
     shards = with_splits(found)
 
+    root = source if source.is_dir() else source.parent
+    places = {path: path.relative_to(root).as_posix() for path in found if config.in_shards}
+    if packed := [path for path in places if path.suffix != ".tar"]:
+        raise DatasetImportError(
+            f"{packed[0]} is compressed, so its images cannot be read in place; unpack it to a "
+            ".tar, or import without --in-shards"
+        )
+
     def entries() -> Iterator[Entry | Fault]:
         for path, split in shards:
-            yield from _samples(path, split)
+            yield from _samples(path, split, places.get(path))
 
-    return Source(found, "", entries)
-
-
-_Sample = tuple[str, dict[str, bytes]]
-"""A key, and the contents by suffix, the first dot included."""
+    return Source(found, "", entries, shards={place: path for path, place in places.items()})
 
 
-def _samples(path: Path, split: str | None) -> Iterator[Entry | Fault]:
+def _samples(path: Path, split: str | None, place: str | None) -> Iterator[Entry | Fault]:
+    """The samples of a shard, whose images stay at `place`, if that is given."""
     number = 0
     try:
         for key, group in groupby(_members(path), key=lambda member: member[0]):
             number += 1
-            yield _entry(path, number, key, {suffix: data for _, suffix, data in group}, split)
+            members = list(group)
+            contents = {suffix: content for _, suffix, content, _ in members}
+            entry = _entry(path, number, key, contents, split)
+            if place is not None and isinstance(entry, Entry):
+                names = {suffix: name for _, suffix, _, name in members}
+                [name] = [names[suffix] for suffix in contents if _is_image(suffix)]
+                entry = replace(entry, name=f"{place}/{name}", in_shard=True)
+            yield entry
     except (tarfile.TarError, EOFError, OSError) as error:
         reason = f"the shard cannot be read on after sample {number}: {error}"
         yield Fault("", path.name, number + 1, reason)
 
 
-def _members(path: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Key, suffix and content of each file, in the shard's order."""
+def _members(path: Path) -> Iterator[tuple[str, str, bytes, str]]:
+    """Key, suffix, content and name of each file, in the shard's order."""
     with tarfile.open(path, "r|*") as tar:
         for member in tar:
-            folder, _, name = member.name.removeprefix("./").rpartition("/")
+            whole = member.name.removeprefix("./")
+            folder, _, name = whole.rpartition("/")
             stem, dot, suffix = name.partition(".")
             if not member.isfile() or not stem or not dot:
                 continue
             file = tar.extractfile(member)
             if file is not None:
                 key = f"{folder}/{stem}" if folder else stem
-                yield key, f".{suffix.lower()}", file.read()
+                yield key, f".{suffix.lower()}", file.read(), whole
 
 
 def _entry(

@@ -6,6 +6,8 @@ import tarfile
 
 import pytest
 
+from finecap.data.importers import DatasetImportError
+from finecap.data.transforms import load_image
 from tests.finecap.data.importers.conftest import picture
 
 
@@ -101,3 +103,41 @@ def test_a_shard_that_ends_early_gives_what_it_has(tmp_path, bring):
 def test_a_folder_without_shards_is_named(tmp_path, bring):
     with pytest.raises(FileNotFoundError, match=r"has no \.tar"):
         bring("webdataset", tmp_path)
+
+
+def test_images_can_stay_in_their_shards(tmp_path, bring):
+    said = {}
+    for split in ("train", "val"):
+        members = [(f"./{n}.jpg", jpeg(n + 10 * len(split))) for n in range(3)]
+        said |= {f"images/{split}/0.tar/{n}.jpg": ("a boat",) for n in range(3)}
+        members += [(f"{n}.txt", "a boat") for n in range(3)]
+        shard(tmp_path / "wds" / split / "0.tar", sorted(members, key=lambda it: it[0][-5]))
+    brought = bring("webdataset", tmp_path / "wds", in_shards=True)
+    assert brought.captions == said
+    assert all(r.split == r.image.split("/")[1] for r in brought.records)
+    names = sorted(path.name for path in (brought.into / "images").rglob("*") if path.is_file())
+    assert names == ["0.tar", "0.tar", "0.tar.index.npy", "0.tar.index.npy"]
+    for record in brought.records:
+        assert load_image(brought.into / record.image).size == (40, 40)
+    assert bring("webdataset", tmp_path / "wds", in_shards=True).report.unchanged
+
+
+def test_shards_are_linked_when_asked_to(tmp_path, bring):
+    source = shard(tmp_path / "0.tar", [("0.jpg", jpeg(0)), ("0.txt", "a boat")])
+    brought = bring("webdataset", source, in_shards=True, link=True)
+    assert (brought.into / "images" / "0.tar").samefile(source)
+
+
+def test_only_plain_shards_can_be_read_in_place(tmp_path, bring):
+    shard(tmp_path / "wds" / "0.tar.gz", [("0.jpg", jpeg(0)), ("0.txt", "a boat")])
+    with pytest.raises(DatasetImportError, match=r"0\.tar\.gz is compressed.*--in-shards"):
+        bring("webdataset", tmp_path / "wds", in_shards=True)
+
+
+def test_of_two_images_of_one_name_in_a_shard_the_second_is_a_fault(tmp_path, bring):
+    members = [("0.jpg", jpeg(0)), ("0.txt", "a"), ("1.jpg", jpeg(1)), ("1.txt", "a boat")]
+    shard(tmp_path / "0.tar", [*members, ("0.jpg", jpeg(2)), ("0.txt", "a ship")])
+    brought = bring("webdataset", tmp_path / "0.tar", in_shards=True, max_bad=0.5)
+    assert [fault[2] for fault in brought.faults] == [
+        "two images of the shard are called 0.tar/0.jpg, only the last can be read"
+    ]
