@@ -13,19 +13,17 @@ from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from dagster_project.pointer import write_pointer
 from dagster_project.versions import file_md5, files_below, folder_md5
-from finecap.data.records import Record, read_records
+from finecap.data.records import RECORDS, SHARDS, Record, read_records, records_in
 
 if TYPE_CHECKING:
     from dvc.api import DVCFileSystem
-
-RECORDS = "captions.jsonl"
 
 
 class RevisionError(RuntimeError):
@@ -37,16 +35,16 @@ class Version:
     """One version of a data set."""
 
     records: Mapping[str, Record]  # by image
-    md5s: Mapping[str, str]  # of images
+    md5s: Mapping[str, str]  # of images, and of the tars that hold images
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed from one version to another; images are named as in `captions.jsonl`."""
+    """What changed from one version to another; images are named as in the records."""
 
     images_added: list[str] = field(default_factory=list)
     images_removed: list[str] = field(default_factory=list)
-    images_changed: list[str] = field(default_factory=list)  # other bytes, same name
+    images_changed: list[str] = field(default_factory=list)  # other bytes, or in such a tar
     captions_added: dict[str, list[str]] = field(default_factory=dict)  # of images in both
     captions_removed: dict[str, list[str]] = field(default_factory=dict)
     split_moves: dict[str, tuple[str, str]] = field(default_factory=dict)  # from, to
@@ -70,12 +68,14 @@ def at_revision(root: Path, folder: Path, revision: str) -> Version:
             for path, info in listed.items()
             if info.get("dvc_info") and info["dvc_info"]["entry"].meta
         }
-        if RECORDS not in found:
+        if not (parts := [path for path in found if _is_of_records(path)]):
             raise _absent(name, revision)
         with tempfile.TemporaryDirectory() as place:
-            local = Path(place) / RECORDS
-            files.get_file(f"{name}/{RECORDS}", str(local))
-            records = read_records(local)
+            for part in parts:
+                local = Path(place) / part
+                local.parent.mkdir(exist_ok=True)
+                files.get_file(f"{name}/{part}", str(local))
+            records = read_records(records_in(Path(place)))
     return Version({record.image: record for record in records}, _images(found))
 
 
@@ -86,7 +86,7 @@ def in_work_tree(folder: Path) -> Version:
         FileNotFoundError: there is none.
         RecordError: a line of its records is none.
     """
-    records = read_records(folder / RECORDS)
+    records = read_records(records_in(folder))
     found = {str(Path(file).relative_to(folder)): file_md5(file) for file in files_below(folder)}
     return Version({record.image: record for record in records}, _images(found))
 
@@ -97,7 +97,7 @@ def difference(before: Version, after: Version) -> Difference:
     found = Difference(
         images_added=[image for image in after.records if image not in before.records],
         images_removed=[image for image in before.records if image not in after.records],
-        images_changed=[image for image in both if before.md5s[image] != after.md5s[image]],
+        images_changed=[image for image in both if _md5(before, image) != _md5(after, image)],
     )
     for image in both:
         old, new = before.records[image], after.records[image]
@@ -121,7 +121,7 @@ def fetch(root: Path, folder: Path, revision: str, into: Path) -> Path:
         partial = into / f".{revision.replace('/', '_')}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
-        if not files.exists(f"{name}/{RECORDS}"):
+        if not any(files.exists(f"{name}/{records}") for records in (RECORDS, SHARDS)):
             raise _absent(name, revision)
         files.get(name, str(partial), recursive=True)
     md5, size, n = folder_md5(partial)
@@ -175,7 +175,7 @@ def _opened(root: Path, folder: Path, revision: str) -> Generator[tuple["DVCFile
         said = " ".join(str(error).split())
         raise RevisionError(f"{revision}: {said}; `git log -- {name}.dvc` lists them") from error
     except FileNotFoundError as error:
-        if "captions.jsonl" in str(error) or "storage files" in str(error):
+        if any(said in str(error) for said in (RECORDS, f"/{SHARDS}/", "storage files")):
             raise _absent(name, revision) from error
         raise
 
@@ -189,7 +189,18 @@ def _absent(name: str, revision: str) -> RevisionError:
 
 
 def _images(md5s: Mapping[str, str]) -> dict[str, str]:
-    return {path: md5 for path, md5 in md5s.items() if path != RECORDS}
+    return {path: md5 for path, md5 in md5s.items() if not _is_of_records(path)}
+
+
+def _is_of_records(path: str) -> bool:
+    """Whether a file of the data folder is its records, or a shard of them."""
+    return path == RECORDS or (path.startswith(f"{SHARDS}/") and path.endswith(".parquet"))
+
+
+def _md5(version: Version, image: str) -> str | None:
+    """Of an image, or of the tar that it is in; None where there is none of both."""
+    above = map(str, PurePosixPath(image).parents)
+    return next((md5 for path in (image, *above) if (md5 := version.md5s.get(path))), None)
 
 
 def revisions_of(root: Path, pointer: Path, md5: str) -> list[str]:

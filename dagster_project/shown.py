@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from dagster_project import metadata
-from finecap.data.records import Record, read_records
+from finecap.data.records import Record, read_records, records_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,7 +30,7 @@ def records_of(folder: Path) -> list[Record]:
 
 def data_set(folder: Path) -> dict[str, str]:
     """Counts by split and part, and some images with a caption."""
-    records = read_records(folder / "captions.jsonl")
+    records = read_records(records_in(folder))
     counts = Counter((r.split, r.part) for r in records)
     rows = [{"split": s, "part": p, "images": n} for (s, p), n in sorted(counts.items())]
     samples = [(r.image, _texts(r)) for r in spread(records)]

@@ -45,6 +45,9 @@ def import_(
     in_shards: Annotated[
         bool, typer.Option("--in-shards", help="Leave a webdataset's images in their tars.")
     ] = False,
+    parquet: Annotated[
+        bool, typer.Option("--parquet", help="Write records as Parquet shards: millions of images.")
+    ] = False,
     max_bad: Annotated[
         float, typer.Option(min=0, max=1, help="Share of bad rows above which nothing changes.")
     ] = 0.01,
@@ -70,6 +73,7 @@ def import_(
     config = ImportConfig(
         link=link,
         in_shards=in_shards,
+        parquet=parquet,
         max_bad=max_bad,
         images=None if images is None else str(images),
         columns=columns_in(column or []),

@@ -29,6 +29,8 @@ from dagster_project.versions import folder_md5
 from finecap import cli
 from finecap.cli import UsageError
 from finecap.config import load_profile
+from finecap.data.record_shards import write_shards
+from finecap.data.records import Record, read_records, records_in
 
 
 def git(root: Path, *words: str) -> str:
@@ -87,6 +89,30 @@ def test_difference_names_images_captions_and_moves(root: Path):
     assert difference(before, after) == CHANGED
     assert difference(before, at_revision(root, root / "data", "HEAD")) == CHANGED
     assert difference(after, after) == Difference()
+
+
+def test_images_in_shards_change_with_their_tar_and_records_may_be_shards(tmp_path: Path):
+    git(tmp_path, "init", "-q")
+    Repo.init(str(tmp_path))
+    names = ["images/0.tar/0.png", "images/1.tar/0.png"]
+    for content in (b"before", b"after"):
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        (tmp_path / "data" / "images").mkdir(parents=True)
+        (tmp_path / "data" / "images" / "0.tar").write_bytes(b"same")
+        (tmp_path / "data" / "images" / "1.tar").write_bytes(content)
+        split = "val" if content == b"after" else "train"
+        records = [Record(name, split, ("a boat",)) for name in names]
+        write_shards(tmp_path / "data" / "captions", records)
+        with Repo(str(tmp_path)) as repo:
+            repo.add(str(tmp_path / "data"))
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-qm", content.decode())
+    before = at_revision(tmp_path, tmp_path / "data", "HEAD~1")
+    moves = dict.fromkeys(names, ("train", "val"))
+    expected = Difference(images_changed=names[1:], split_moves=moves)
+    assert difference(before, in_work_tree(tmp_path / "data")) == expected
+    fetched = fetch(tmp_path, tmp_path / "data", "HEAD~1", tmp_path / "kept")
+    assert {record.split for record in read_records(records_in(fetched))} == {"train"}
 
 
 def test_lines_are_counted_and_cut():

@@ -10,7 +10,9 @@ from finecap.config.stage import Stage
 class DataConfig(Stage):
     """Where the data set lies and, for the drawn world, how much of it there is."""
 
-    folder: str = Field(default="data", description="holds captions.jsonl and images/")
+    folder: str = Field(
+        default="data", description="holds captions.jsonl or captions/*.parquet, and images/"
+    )
     pointer: str = Field(
         default="data.dvc", description="the DVC file that names the folder's version"
     )
@@ -33,6 +35,9 @@ class ImportConfig(Stage):
     link: bool = Field(default=False, description="link images instead of copying them")
     in_shards: bool = Field(
         default=False, description="of `webdataset`: images stay in its tars, which come in whole"
+    )
+    parquet: bool = Field(
+        default=False, description="records as Parquet shards, for millions of images"
     )
     max_bad: float = Field(
         default=0.01,

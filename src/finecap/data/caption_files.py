@@ -2,8 +2,9 @@
 
 Captions, one of each image: COCO's results, `[{"image_id": 1, "caption": "a dog"}]` (`image` is as
 good a name), or `{"1": "a dog"}`. References: COCO's annotations, `{"annotations": [{"image_id": 1,
-"caption": "a dog"}]}`, that list alone, `{"1": ["a dog"]}`, or the `captions.jsonl` of a data
-folder. Ids are compared as text, so that 1 and "1" are one image. What is not here: scoring.
+"caption": "a dog"}]}`, that list alone, `{"1": ["a dog"]}`, or the `captions.jsonl` (or the
+folder `captions`) of a data folder. Ids are compared as text, so that 1 and "1" are one image. What
+is not here: scoring.
 """
 
 import json
@@ -44,9 +45,9 @@ def read_references(path: Path) -> dict[str, list[str]]:
     Raises:
         FileNotFoundError: there is no such file.
         CaptionFileError: not JSON, of another form, or no reference.
-        RecordError: a `.jsonl` that is no data folder's.
+        RecordError: a `.jsonl`, or a folder, that is no data folder's.
     """
-    if path.suffix == ".jsonl":
+    if path.suffix == ".jsonl" or path.is_dir():
         return {record.image: list(record.captions) for record in read_records(path)}
     content = _json(path)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from finecap.data.caption_files import CaptionFileError
-from finecap.data.records import SPLITS, Record, read_records
+from finecap.data.records import SPLITS, Record, read_records, records_in
 
 _COCO = re.compile(r"(?:COCO_(?:train|val|test)\d{4}_)?(?P<id>\d{12})")
 _FOLDER = "images/"
@@ -23,7 +23,7 @@ def export_coco(folder: Path, into: Path, captions: Mapping[str, str] | None) ->
     Args:
         folder: the data folder.
         into: folder to write into; made when missing.
-        captions: one by image, which is named as in `captions.jsonl`, or by file name with or
+        captions: one by image, which is named as in the records, or by file name with or
             without its suffix; None writes no results.
 
     Raises:
@@ -31,7 +31,7 @@ def export_coco(folder: Path, into: Path, captions: Mapping[str, str] | None) ->
         RecordError: a line of it is no record.
         CaptionFileError: a caption of an image that it has not.
     """
-    records = read_records(folder / "captions.jsonl")
+    records = read_records(records_in(folder))
     ids = _ids([record.image for record in records])
     said = _by_image(records, captions or {})
     into.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The verdict on a data folder, and what follows: few bad rows are set aside, many stop the run.
 
-Reads `captions.jsonl` and every image, puts the suite to them (`suite`), writes the good rows, the
+Reads the records and every image, puts the suite to them (`suite`), writes the good rows, the
 quarantine, the split table and a page for people (`validation_page`). What stays out: mending data.
 
 Why quarantine: at 8,000 photos one truncated file must not cost a night; above
@@ -19,7 +19,7 @@ import pandas as pd
 
 from finecap.config import ValidationConfig
 from finecap.data import drift
-from finecap.data.records import SPLITS, Record, scan_records, write_records
+from finecap.data.records import SPLITS, Record, records_in, scan_records, write_records
 from finecap.data.records_table import records_table
 from finecap.data.suite import checks
 from finecap.data.validation_page import small_picture, write_page
@@ -76,20 +76,21 @@ def validate(
     `splits.parquet` (image, split, part, md5), `features.json`, `results.json`, `report.html`.
 
     Args:
-        folder: holds `captions.jsonl` and the images it names.
+        folder: holds records and the images they name.
         config: the bounds.
         destination: folder to write into.
         log: receives progress.
         accepted: `features.json` of the data accepted last; what has moved since is warned of.
 
     Raises:
-        FileNotFoundError: there is no `captions.jsonl`.
+        FileNotFoundError: there are no records.
         ValidationFailed: too many rows fail, a split is empty, or the table is malformed; names
             the count, the first reasons and the quarantine.
     """
-    rows, problems = scan_records(folder / "captions.jsonl")
+    read = records_in(folder)
+    rows, problems = scan_records(read)
     if not rows and not problems:
-        raise ValidationFailed(f"{folder / 'captions.jsonl'} has no records")
+        raise ValidationFailed(f"{read} has no records")
     log(f"checking {len(rows)} records{' and their images' if config.pixels else ''}")
     table = records_table(folder, rows, problems, config)
     verdicts = run_suite(table, checks(config))
@@ -111,7 +112,7 @@ def validate(
     )
     if failure:
         raise ValidationFailed(
-            f"{folder / 'captions.jsonl'}: {failure}. Rows with reasons: {validation.quarantine}; "
+            f"{read}: {failure}. Rows with reasons: {validation.quarantine}; "
             f"with their pictures: {validation.report}"
         )
     return validation

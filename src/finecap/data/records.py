@@ -1,74 +1,59 @@
-"""The record of one image, and `captions.jsonl`: one JSON object per line, read and written here.
+"""The records of a data folder: `captions.jsonl`, or Parquet shards; read and written here.
 
-Reading is by hand and strict about every field, because this file is the only door through which
-text enters the pipeline: whatever passes is a well-formed `Record`. What is not here: looking at
-pixels, and judging captions by length or charset (`expectations`). Stays light: orchestration and
-every stage import it, so it needs the standard library and pydantic's parser alone.
+One JSON object per line, which people can read, edit and compare; for millions of records shards
+in the folder `captions` (`record_shards`). A row is a row in either, and readers are given one
+path, of the file or of the folder (`records_in`). What a record is: `record`, whose names are found
+here too. Stays light, as orchestration and every stage import it: Parquet is imported inside.
 """
 
 import gc
 import json
 import os
 import re
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import cast
 
 from pydantic_core import from_json
 
-SPLITS = ("train", "val", "test")
-"""In the order in which tables show them; a copy in an earlier split yields to a later one."""
+from finecap.data.record import (
+    RELATIONS,
+    SPLITS,
+    Facts,
+    Record,
+    RecordError,
+    Relation,
+    Thing,
+    record_of,
+    shown,
+)
 
+__all__ = [
+    "RECORDS",
+    "RELATIONS",
+    "SHARDS",
+    "SPLITS",
+    "Facts",
+    "Problem",
+    "Record",
+    "RecordError",
+    "Relation",
+    "Thing",
+    "read_records",
+    "record_of",
+    "records_in",
+    "scan_records",
+    "write_records",
+]
+
+RECORDS, SHARDS = "captions.jsonl", "captions"
+"""Names of the one and the other in a data folder."""
 REMEDY = "fix or remove the line"
 
-Relation = tuple[int, Literal["left of", "right of", "above", "below"], int]
-"""Subject's index into the objects, the relation, the object's index."""
-
-RELATIONS = ("left of", "right of", "above", "below")
-
-_FIELDS = frozenset({"image", "split", "captions", "part", "alt_text", "facts"})
-_FACTS = frozenset({"background", "objects", "relations", "heldout"})
-_OBJECT = frozenset({"name", "colour", "size"})
-_SHOWN = 60  # characters of a wrong value that a message repeats
-_UNSAFE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # no file system takes them all
 _IMAGE = re.compile(rb'"image"\s*:\s*"([^"\\]+)"')
 _ENCODER = json.JSONEncoder(ensure_ascii=False)  # `json.dumps` would make one for each line
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Thing(TypedDict):
-    """One drawn object with the attributes bound to it."""
-
-    name: str
-    colour: str
-    size: str
-
-
-class Facts(TypedDict):
-    """What is truly in the image: it scores captions and is never shown to a model."""
-
-    background: str
-    objects: list[Thing]  # the salient (largest) one first
-    relations: list[Relation]
-    heldout: bool  # true: a combination that never occurs in train
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One image of the data set: where it lies, its split, and what people said of it."""
-
-    image: str  # relative to the data folder, and the record's id
-    split: str
-    captions: tuple[str, ...]  # R references
-    part: str = ""  # of the drawn world's train rows: clip, judge or captioner
-    alt_text: str | None = None
-    facts: Facts | None = None
-
-
-class RecordError(ValueError):
-    """A line of `captions.jsonl` that is no record, or a file without records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +65,22 @@ class Problem:
     reason: str
 
 
-class _Row(TypedDict):
-    """A line's JSON once `_check` has passed it."""
+def records_in(folder: Path) -> Path:
+    """Where the records of a data folder are.
 
-    image: str
-    split: str
-    captions: list[str]
-    part: NotRequired[str]
-    alt_text: NotRequired[str | None]
-    facts: NotRequired[Facts | None]
+    Raises:
+        FileNotFoundError: it has none.
+        RecordError: it has them twice.
+    """
+    file, shards = folder / RECORDS, folder / SHARDS
+    if file.is_file() and shards.is_dir():
+        raise RecordError(f"{folder} has both {RECORDS} and {SHARDS}/, expected one; remove one")
+    if not file.is_file() and not shards.is_dir():
+        raise FileNotFoundError(
+            f"{file} does not exist, expected one JSON object per line, one line per image, or "
+            f"Parquet shards in {shards}; draw or import a data set first"
+        )
+    return shards if shards.is_dir() else file
 
 
 def read_records(path: Path) -> list[Record]:
@@ -112,41 +104,55 @@ def scan_records(path: Path) -> tuple[list[tuple[int, Record]], list[Problem]]:
     """The good records with their line numbers, and why each other line is none.
 
     Blank lines count but are passed over. Of two lines that name the same image the first is kept.
+    Lines of shards are counted through, from the first shard to the last.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file or folder.
+        RecordError: a shard is no Parquet, or has other columns.
     """
+    rows: list[tuple[int, Record]] = []
+    problems: list[Problem] = []
+    first_line: dict[str, int] = {}
+    with gc_paused():
+        for number, found in _rows(path):
+            if isinstance(found, Problem):
+                problems.append(found)
+                continue
+            image = found.image
+            if image in first_line:
+                reason = f'"image" {image} is already on line {first_line[image]}'
+                problems.append(Problem(number, image, reason))
+                continue
+            first_line[image] = number
+            rows.append((number, found))
+    return rows, problems
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Record | Problem]]:
+    """Every row with its number, read as it is asked for."""
+    if path.is_dir():
+        from finecap.data.record_shards import shard_rows
+
+        for number, row in shard_rows(path):
+            try:
+                yield number, record_of(row)
+            except RecordError as error:
+                yield number, Problem(number, str(row["image"] or ""), str(error))
+        return
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} does not exist, expected one JSON object per line, one line per image; "
             "draw or import a data set first"
         )
-    with gc_paused():
-        return _scan(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-
-
-def _scan(content: bytes) -> tuple[list[tuple[int, Record]], list[Problem]]:
-    """`scan_records` of a file's content."""
-    rows: list[tuple[int, Record]] = []
-    problems: list[Problem] = []
-    first_line: dict[str, int] = {}
-    # Split at b"\n" alone: str.splitlines also splits at U+2028, which JSON allows inside strings.
-    for number, raw in enumerate(content.split(b"\n"), 1):
-        if not raw.strip():
-            continue
-        try:
-            record = record_of(_parse(raw))
-        except RecordError as error:
-            problems.append(Problem(number, _named(raw), str(error)))
-            continue
-        image = record.image
-        if image in first_line:
-            reason = f'"image" {image} is already on line {first_line[image]}'
-            problems.append(Problem(number, image, reason))
-            continue
-        first_line[image] = number
-        rows.append((number, record))
-    return rows, problems
+    with path.open("rb") as file:  # its lines end at b"\n" alone; str's also at U+2028, as in JSON
+        for number, line in enumerate(file, 1):
+            raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not raw.strip():
+                continue
+            try:
+                yield number, record_of(_parse(raw))
+            except RecordError as error:
+                yield number, Problem(number, _named(raw), str(error))
 
 
 @contextmanager
@@ -198,7 +204,7 @@ def _parse(raw: bytes) -> Mapping[str, object]:
     except ValueError:
         row = _parse_slowly(raw)
     if not isinstance(row, dict):
-        raise RecordError(f"expected a JSON object, came {_shown(row)}")
+        raise RecordError(f"expected a JSON object, came {shown(row)}")
     return cast("dict[str, object]", row)
 
 
@@ -214,129 +220,7 @@ def _parse_slowly(raw: bytes) -> object:
         raise RecordError("broken JSON: nested too deeply") from error
 
 
-def record_of(row: Mapping[str, object]) -> Record:
-    """The record in a parsed line.
-
-    Raises:
-        RecordError: it is none; names the field.
-    """
-    if unknown := row.keys() - _FIELDS:
-        known = ", ".join(sorted(_FIELDS))
-        raise RecordError(f'unknown field "{min(unknown)}", expected only {known}')
-    for field in ("image", "split", "captions"):
-        if field not in row:
-            raise RecordError(f'"{field}" is missing')
-    _check_image(row["image"])
-    if row["split"] not in SPLITS:
-        came = _shown(row["split"])
-        raise RecordError(f'"split" is {came}, expected one of {", ".join(SPLITS)}')
-    _check_captions(row["captions"])
-    if not isinstance(row.get("part", ""), str):
-        raise RecordError(f'"part" is {_shown(row["part"])}, expected text')
-    if (alt_text := row.get("alt_text")) is not None:
-        _check_text("alt_text", alt_text)
-    good = cast("_Row", row)
-    return Record(
-        image=good["image"],
-        split=good["split"],
-        captions=tuple(good["captions"]),
-        part=good.get("part", ""),
-        alt_text=good.get("alt_text"),
-        facts=_facts(row.get("facts")),
-    )
-
-
 def _named(raw: bytes) -> str:
     """The image that a bad line seems to name, for reports; the line may be broken anywhere."""
     match = _IMAGE.search(raw)
     return match[1].decode(errors="replace") if match else ""
-
-
-def _check_image(image: object) -> None:
-    if not isinstance(image, str) or not image.strip():
-        raise RecordError(f'"image" is {_shown(image)}, expected a path such as images/000001.png')
-    if _UNSAFE.search(image):
-        raise RecordError(f'"image" {image!r} has characters that no file name may have')
-    # One spelling per file, so that duplicates cannot hide behind "./" or "//".
-    parts = image.split("/")
-    if "\\" in image or ".." in parts or parts[0] == "" or image[1:2] == ":":
-        raise RecordError(
-            f'"image" {image} leads out of the data folder, expected a relative path with "/"'
-        )
-    if "" in parts or "." in parts:
-        raise RecordError(f'"image" {image} has an empty or "." step, expected the plain path')
-
-
-def _check_captions(captions: object) -> None:
-    if not isinstance(captions, list):
-        raise RecordError(f'"captions" is {_shown(captions)}, expected a list of sentences')
-    if not captions:
-        raise RecordError('"captions" is empty, expected at least one sentence')
-    for number, caption in enumerate(cast("list[object]", captions), 1):
-        if type(caption) is str and caption and not caption.isspace() and caption.isascii():
-            continue
-        _check_text(f"captions[{number}]", caption)
-
-
-def _check_text(field: str, text: object) -> None:
-    if not isinstance(text, str):
-        raise RecordError(f'"{field}" is {_shown(text)}, expected text')
-    if not text.strip():
-        raise RecordError(f'"{field}" is empty, expected a sentence')
-    if _SURROGATE.search(text):
-        raise RecordError(f'"{field}" has half a surrogate pair, which is no text')
-
-
-def _facts(facts: object) -> Facts | None:
-    """The facts with their relations as tuples; None when the record has none."""
-    if facts is None:
-        return None
-    row = _mapping("facts", facts, _FACTS)
-    if not isinstance(row["background"], str) or not isinstance(row["heldout"], bool):
-        raise RecordError('"facts" expects a text "background" and a true or false "heldout"')
-    objects, relations = row["objects"], row["relations"]
-    if not isinstance(objects, list) or not isinstance(relations, list):
-        raise RecordError('"facts" expects lists of "objects" and "relations"')
-    things = [_thing(thing) for thing in cast("list[object]", objects)]
-    return {
-        "background": row["background"],
-        "objects": things,
-        "relations": [_relation(it, len(things)) for it in cast("list[object]", relations)],
-        "heldout": row["heldout"],
-    }
-
-
-def _thing(thing: object) -> Thing:
-    row = _mapping("facts.objects", thing, _OBJECT)
-    if not set(map(type, row.values())) == {str}:
-        raise RecordError(f'"facts.objects" expects texts, came {_shown(thing)}')
-    return cast("Thing", row)
-
-
-def _relation(relation: object, count: int) -> Relation:
-    """`[subject, relation, object]` with both indices among `count` objects."""
-    match relation:
-        case [int(subject), str(name), int(other)] if name in RELATIONS:
-            if 0 <= subject < count and 0 <= other < count:
-                return subject, name, other
-        case _:
-            pass
-    raise RecordError(
-        f'"facts.relations" has {_shown(relation)}, expected [subject, relation, object] with '
-        f"indices below {count} and a relation of {', '.join(RELATIONS)}"
-    )
-
-
-def _mapping(field: str, value: object, keys: frozenset[str]) -> Mapping[str, object]:
-    """`value`, which must be a JSON object with exactly these keys."""
-    row: Mapping[str, object] = cast("dict[str, object]", value) if type(value) is dict else {}
-    if row.keys() != keys:
-        came = _shown(cast("object", value))
-        raise RecordError(f'"{field}" expects the fields {", ".join(sorted(keys))}, came {came}')
-    return row
-
-
-def _shown(value: object) -> str:
-    """`value` as JSON, short enough for a message."""
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from finecap.data.records import Record, scan_records
+from finecap.data.records import Record, records_in, scan_records
 from finecap.evaluation import contact_sheet, page, plot, tables
 from finecap.evaluation.contact_sheet import Sample
 from finecap.evaluation.labels import ordered
@@ -25,7 +25,6 @@ from finecap.evaluation.results import (
 )
 
 SAMPLES = 12
-RECORDS = "captions.jsonl"
 
 
 def write_leaderboard(
@@ -85,11 +84,11 @@ def draw_samples(evaluations: Mapping[str, Evaluation], folder: Path, count: int
     """
     captions = {v: _captions(evaluation) for v, evaluation in evaluations.items()}
     # Tolerant: lines that validation has quarantined are still in the file.
-    readable, _ = scan_records(folder / RECORDS)
+    readable, _ = scan_records(records_in(folder))
     records = {r.image: r for _, r in readable if r.split == "test"}
     common = set(records).intersection(*(set(series.index) for series in captions.values()))
     if not common:
-        raise EvaluationError(f"{folder / RECORDS}: holds no test image that was captioned")
+        raise EvaluationError(f"{folder}: holds no test image that was captioned")
     return [
         sample(folder, records[image], {v: str(c[image]) for v, c in captions.items()})
         for image in contact_sheet.spread(list(common), count)

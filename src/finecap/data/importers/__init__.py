@@ -1,4 +1,4 @@
-"""Foreign data sets become a data folder: `images/` and `captions.jsonl`, one module per kind.
+"""Foreign data sets become a data folder: `images/` and records, one module per kind.
 
 A kind is a function `(source, config) -> Source`, which says what there is and hands over images
 one after another; add it to `KINDS`. What all kinds share is elsewhere: reading images and going on
@@ -55,7 +55,7 @@ def import_dataset(
     Args:
         kind: one of `KINDS`.
         source: folder or file that the data set was handed out as.
-        into: the data folder to write: `images/`, `captions.jsonl`, the report as CSV and HTML.
+        into: the data folder to write: `images/`, records, the report as CSV and HTML.
         log: receives progress.
         config: settings.
 

@@ -23,11 +23,13 @@ from finecap.data.importers.ingest import JOURNAL, Taken, ingest, read_journal
 from finecap.data.importers.photos import MARKER
 from finecap.data.importers.report import CSV, HTML, by_reason, write_report
 from finecap.data.likeness import SIZE
-from finecap.data.records import Record, write_records
+from finecap.data.record_shards import write_shards
+from finecap.data.records import RECORDS, SHARDS, Record, write_records
 from finecap.log import Log
 
 _CONTENTS = frozenset(
-    {"images", "captions.jsonl", "captions.jsonl.partial", CSV, HTML, MARKER, JOURNAL}
+    {"images", CSV, HTML, MARKER, JOURNAL}
+    | {name + ending for name in (RECORDS, SHARDS) for ending in ("", ".partial")}
 )
 _REASONS = 3  # that a failure's message repeats
 
@@ -95,7 +97,9 @@ def earlier_import(into: Path, kind: str, fingerprint: str) -> ImportReport | No
             f"{into} is not empty and holds no earlier import of {kind}; nothing was changed. "
             "Choose another folder, or move this one away"
         )
-    if marker.fingerprint != fingerprint or not (into / "captions.jsonl").is_file():
+    if marker.fingerprint != fingerprint:
+        return None
+    if not ((into / RECORDS).is_file() or (into / SHARDS).is_dir()):
         return None
     # An image that another process removed is found by count; one that was changed, by validation.
     if _files(into) != (marker.images if marker.files is None else marker.files):
@@ -125,7 +129,11 @@ def write_import(
     good = sum(split is not None for split in splits.of)
     _refuse_bad(into, kind, bad, good, faults, config)
     tally = _Tally()
-    write_records(partial / "captions.jsonl", _records(partial, splits, tally))
+    records = _records(partial, splits, tally)
+    if config.parquet:
+        write_shards(partial / SHARDS, records)
+    else:
+        write_records(partial / RECORDS, records)
     _drop_unused(partial, images, splits)
     (partial / JOURNAL).unlink()
     sizes = ", ".join(f"{split} {n:,}" for split, n in tally.by_split.items())

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from finecap.config import DataConfig
-from finecap.data.records import Record, write_records
+from finecap.data.records import RECORDS, SHARDS, Record, write_records
 from finecap.data.scenes.draw import draw_scene
 from finecap.data.scenes.generator import Generator
 from finecap.data.scenes.language import alt_text, references
@@ -55,7 +55,7 @@ def draw_world(folder: Path, config: DataConfig, log: Log, processes: int | None
     Raises:
         FileExistsError: `folder` exists but holds no `captions.jsonl`, so is no drawn world.
     """
-    if (folder / "captions.jsonl").is_file():
+    if (folder / RECORDS).is_file() or (folder / SHARDS).is_dir():
         log(f"{folder} is there already, nothing drawn")
         return
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -68,7 +68,7 @@ def draw_world(folder: Path, config: DataConfig, log: Log, processes: int | None
         shutil.rmtree(draft)
     (draft / "images").mkdir(parents=True)
     records = _drawn(draft, jobs(config), config.seed, processes or os.cpu_count() or 1, log)
-    write_records(draft / "captions.jsonl", records)
+    write_records(draft / RECORDS, records)
     if folder.exists():
         folder.rmdir()
     draft.replace(folder)
