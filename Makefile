@@ -18,7 +18,9 @@ setup:
 	@.ci/setup
 
 run: setup ## the whole pipeline; a second run makes only what has changed
-	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force) $(if $(DATA_REV),--data-rev $(DATA_REV))
+	@$(PYTHON) -m dagster_project.run $(if $(FORCE),--force) $(if $(DATA_REV),--data-rev $(DATA_REV)) \
+		$(if $(CLIP_CHECKPOINT),--clip-checkpoint $(CLIP_CHECKPOINT)) \
+		$(if $(JUDGE_CHECKPOINT),--judge-checkpoint $(JUDGE_CHECKPOINT))
 
 test: ## all tests
 	@.ci/setup --browser
@@ -39,9 +41,10 @@ contracts: setup ## import contracts
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
 
-soak: setup ## builders of the index and of features killed twenty times
-	@FINECAP_CRASHES=20 $(PYTHON) -m pytest -q --timeout 3600 tests/finecap/search/test_crashes.py \
-		tests/finecap/models/test_features.py
+soak: setup ## index builds and features killed twenty times; profile coco at its sizes, weights random
+	@FINECAP_CRASHES=20 FINECAP_REAL_SIZES=1 $(PYTHON) -m pytest -q --timeout 3600 \
+		tests/finecap/search/test_crashes.py tests/finecap/models/test_features.py \
+		tests/finecap/profiles
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

@@ -5,6 +5,7 @@ run that would make nothing is not started; `--force` makes everything anew.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import shlex
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
+import yaml
 from rich.console import Console
 
 from dagster_project.bars import bars
@@ -55,8 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     profile = use_profile(options.profile)
     home = home_of(profile.name)
+    argument = options.profile
     if options.data_rev:
-        profile = use_profile(str(pinned(profile, options.profile, home, options.data_rev)))
+        argument = str(pinned(profile, argument, home, options.data_rev))
+    checkpoints = {"base_clip": options.clip_checkpoint, "judge_clip": options.judge_checkpoint}
+    if any(checkpoints.values()):
+        argument = str(with_checkpoints(profile, argument, home, checkpoints))
+    profile = use_profile(argument)
     prepare(home, profile)
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
@@ -92,6 +99,35 @@ def pinned(profile: Profile, argument: str, home: Home, revision: str) -> Path:
     data = fetch(home.root, folder, revision, home.cache / "revisions")
     say(f"data of {revision}: {_relative(data)}")
     return pinned_profile(argument, profile.name, data)
+
+
+def with_checkpoints(
+    profile: Profile, argument: str, home: Home, checkpoints: Mapping[str, Path | None]
+) -> Path:
+    """File of a profile that is `profile` but for the weights of its encoders.
+
+    Args:
+        profile: to extend.
+        argument: its name or file.
+        home: whose cache holds the file.
+        checkpoints: by stage; None leaves the profile's own.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+    """
+    chosen = {stage: file.resolve() for stage, file in checkpoints.items() if file is not None}
+    for file in chosen.values():
+        if not file.is_file():
+            raise FileNotFoundError(f"checkpoint {file} does not exist")
+    base = str(Path(argument).resolve()) if argument.endswith((".yaml", ".yml")) else argument
+    content: dict[str, object] = {"extends": base, "name": profile.name}
+    content |= {stage: {"pretrained": str(file)} for stage, file in chosen.items()}
+    text = yaml.safe_dump(content, sort_keys=False)
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()[:8]
+    path = home.cache / "checkpoints" / f"{profile.name}-{digest}.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
 
 
 def prepare(home: Home, profile: Profile) -> None:
@@ -195,6 +231,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dagster_project.run", description=__doc__)
     parser.add_argument("--profile", default=profile_in(), help="built-in name, or a YAML file")
     parser.add_argument("--data-rev", help="train on the data as they were at this git revision")
+    parser.add_argument(
+        "--clip-checkpoint", type=Path, help="weights of the profile's base encoder, a file"
+    )
+    parser.add_argument("--judge-checkpoint", type=Path, help="and of its judge")
     parser.add_argument("--force", action="store_true", help="make everything anew")
     return parser.parse_args(arguments)
 

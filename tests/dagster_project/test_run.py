@@ -9,7 +9,7 @@ import yaml
 
 from dagster_project.docs import README
 from dagster_project.home import Home
-from dagster_project.run import main, next_steps, prepare, summary
+from dagster_project.run import main, next_steps, prepare, summary, with_checkpoints
 from finecap.config import load_profile
 
 
@@ -51,6 +51,19 @@ def test_next_steps_of_another_profile_name_its_home_and_file(
     lines = next_steps(Home(tmp_path, tmp_path / "var/photos"), "photos", "my photos.yaml")
     assert "make up PROFILE='my photos.yaml'" in lines
     assert "FINECAP_HOME=var/photos .venv/bin/finecap search" in lines
+
+
+def test_weights_given_on_the_command_line_go_before_the_profiles(tmp_path: Path):
+    home, weights = Home(tmp_path, tmp_path / "home"), tmp_path / "clip.safetensors"
+    coco = load_profile("coco")
+    with pytest.raises(FileNotFoundError, match=r"checkpoint .*clip\.safetensors does not exist"):
+        with_checkpoints(coco, "coco", home, {"base_clip": weights, "judge_clip": None})
+    weights.touch()
+    file = with_checkpoints(coco, "coco", home, {"base_clip": weights, "judge_clip": None})
+    found = load_profile(str(file))
+    assert found.base_clip.pretrained == str(weights)
+    changed = found.base_clip.model_copy(update={"pretrained": "openai"})
+    assert found.model_copy(update={"base_clip": changed}) == coco
 
 
 def test_unknown_profile_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

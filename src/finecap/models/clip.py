@@ -38,6 +38,7 @@ class ClipEncoder(nn.Module):
         architecture: open_clip's, or None where the tower fields of the config shape the model.
         head: the grammar head, or None.
         grammar_tower: the head's own recurrent tower where it does not share CLIP's, or None.
+        is_random: whether its weights began as a stand-in that nobody trained.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class ClipEncoder(nn.Module):
             self.preprocessing = architecture.preprocessing
         self.head: GrammarHead | None = None
         self.grammar_tower: RecurrentTower | None = None
+        self.is_random = False
 
     @property
     def device(self) -> torch.device:
@@ -208,6 +210,11 @@ class ClipEncoder(nn.Module):
         found = torch.cat(parts).cpu()
         return torch.empty_like(found).index_copy_(0, torch.tensor(order), found)
 
+    @property
+    def about_weights(self) -> dict[str, float]:
+        """What a stage reports beside its metrics: that weights are random, or nothing."""
+        return {"random_weights": 1.0} if self.is_random else {}
+
     def save(self, folder: Path) -> None:
         """Write config, vocabulary and weights into `folder`."""
         model_folder.write_weights(folder, self.state_dict())
@@ -216,6 +223,7 @@ class ClipEncoder(nn.Module):
         tower = "joint" if self.grammar_tower is None else "recurrent"
         architecture = None if self.architecture is None else self.architecture.model_dump()
         extra = {"head_hidden": head, "grammar_tower": tower, "architecture": architecture}
+        extra |= {"weights": "random"} if self.is_random else {}
         model_folder.write_config(folder, {"clip": self.config.model_dump(), **extra})
 
 
@@ -240,6 +248,7 @@ def load_encoder(folder: Path) -> ClipEncoder:
     if config["head_hidden"] is not None:
         encoder.add_head(config["head_hidden"], config["grammar_tower"])
     model_folder.read_weights(encoder, folder / model_folder.WEIGHTS)
+    encoder.is_random = config.get("weights") == "random"
     return encoder.eval()
 
 

@@ -1,7 +1,9 @@
 """Weights of open_clip's architectures, from a tag or a local file, into an encoder of ours.
 
 Nothing is loaded by halves: names and shapes must fit on both sides, and where a tag cannot be
-downloaded the error says which file to fetch and where to name it.
+downloaded the error says both ways out: a machine with network, or which file to fetch and where to
+name it. A file of random weights (`write_random`), which stands in where a pipeline is tried out
+without a download, is marked as one; so is every encoder made of it, and no run hides it.
 """
 
 import pickle
@@ -11,10 +13,12 @@ from typing import Any, cast
 
 import finecap.models.torchvision_shim  # noqa: F401 isort: skip  # pyright: ignore[reportUnusedImport]
 import open_clip
+import torch
 from open_clip.convert import convert_state_dict
 from open_clip.factory import load_state_dict
 from open_clip.model import CustomTextCLIP, convert_to_custom_text_state_dict
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from finecap.config import ClipConfig
@@ -25,6 +29,8 @@ from finecap.models.folder import ModelFolderError, reason
 from finecap.models.text_tokenizers import tokenizer_of
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+_RANDOM = {"weights": "random"}
+"""In the header of a checkpoint that nobody trained."""
 
 
 def load_pretrained(config: ClipConfig, log: Log) -> ClipEncoder:
@@ -47,8 +53,40 @@ def load_pretrained(config: ClipConfig, log: Log) -> ClipEncoder:
     settled = config.model_copy(update=architecture.sizes)
     encoder = ClipEncoder(settled, tokenizer, architecture)
     load_weights(encoder.model, checkpoint)
+    encoder.is_random = _is_random(checkpoint)
     log(_summary(name, config.pretrained, architecture.open_clip["quick_gelu"], checkpoint))
+    if encoder.is_random:
+        log(f"RANDOM WEIGHTS in {checkpoint}: what is made with them tells nothing of {name}")
     return encoder.eval()
+
+
+def write_random(name: str, checkpoint: Path, seed: int = 0) -> None:
+    """Write random weights of an architecture's names and shapes, in fp16, marked as random.
+
+    Args:
+        name: open_clip's, as `ViT-B-32-quickgelu`.
+        checkpoint: a `.safetensors` file to write.
+        seed: of the weights.
+
+    Raises:
+        ModelFolderError: there is no such architecture.
+    """
+    registered(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = open_clip.create_model(name, pretrained_text=False)
+    tensors = {key: tensor.half().contiguous() for key, tensor in model.state_dict().items()}
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
+    save_file(tensors, partial, metadata=_RANDOM)
+    partial.replace(checkpoint)
+
+
+def _is_random(checkpoint: Path) -> bool:
+    if checkpoint.suffix != ".safetensors":
+        return False
+    with safe_open(checkpoint, "pt") as file:
+        return (file.metadata() or {}).items() >= _RANDOM.items()
 
 
 def load_weights(model: nn.Module, checkpoint: Path) -> None:
@@ -98,9 +136,11 @@ def _download(name: str, tag: str, source: dict[str, Any]) -> Path:
             else f"{source.get('url')}"
         )
         raise ModelFolderError(
-            f"tag {tag!r} of {name} could not be downloaded ({reason(error)}); fetch "
+            f"tag {tag!r} of {name} could not be downloaded ({reason(error)}). Run where the hub "
+            "can be reached, whose files are then kept in its cache; or fetch "
             f"{fetch} where there is network, put them into one folder here, and set `pretrained` "
-            "to the path of the weights"
+            "to the path of the weights (for a pipeline: `make run CLIP_CHECKPOINT=FILE`, of the "
+            "judge JUDGE_CHECKPOINT)"
         ) from error
 
 

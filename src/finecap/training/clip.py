@@ -111,7 +111,7 @@ def train_clip(
     log("val", steps, val_t2i_r1=metrics["val_t2i_r1"])
     encoder.save(destination)
     _remove_pixels(destination)
-    return metrics
+    return metrics | encoder.about_weights
 
 
 def _start(train: Sequence[Record], config: ClipConfig, log: Log) -> ClipEncoder:

@@ -120,7 +120,7 @@ def finetune(
             metrics[f"{name}_accuracy"] = _preference(encoder, vectors, unseen)
     log("held out", loop.step_count, **{k: v for k, v in metrics.items() if "accuracy" in k})
     encoder.save(destination)
-    return metrics | counts
+    return metrics | counts | encoder.about_weights
 
 
 def _with_head(encoder: ClipEncoder, config: ClipRewardConfig) -> ClipEncoder:

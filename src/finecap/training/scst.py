@@ -161,7 +161,8 @@ def train_scst(
             resumable.after_step(loop.step_count, now=is_look)
     best.deliver(destination)
     processes.wait()
-    return metrics | {"val_reward": best.value, "val_step": best.step}
+    kept = {"val_reward": best.value, "val_step": best.step}
+    return metrics | kept | rewarding.about_weights
 
 
 def weights_at(step: int, config: ScstConfig) -> dict[str, float]:

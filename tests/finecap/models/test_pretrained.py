@@ -1,5 +1,6 @@
 """Weights of open_clip's architectures: agreement with open_clip, saving, what is refused."""
 
+import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ from finecap.config import ClipConfig
 from finecap.log import silent
 from finecap.models.clip import ClipEncoder, load_encoder
 from finecap.models.folder import ModelFolderError
-from finecap.models.pretrained import load_pretrained
+from finecap.models.pretrained import load_pretrained, write_random
 
 KINDS = ("tiny-vit", "tiny-rn", "tiny-both-ways", "tiny-siglip", "tiny-coca", "tiny-roberta")
 OTHER_TEXTS = ("tiny-bert", "tiny-m2m", "tiny-mt5")
@@ -219,7 +220,8 @@ def test_without_network_the_refusal_says_what_to_fetch(
     tag(hf_hub="nobody/tiny-vit.somewhere/")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = (
-        r"tag 'somewhere' of tiny-vit could not be downloaded .*; fetch open_clip_model"
+        r"tag 'somewhere' of tiny-vit could not be downloaded .*\. Run where the hub can be "
+        r"reached.*; or fetch open_clip_model"
         r"\.safetensors and open_clip_config\.json from https://huggingface\.co/nobody/tiny-vit"
         r"\.somewhere .* set `pretrained` to the path"
     )
@@ -286,3 +288,33 @@ def test_published_sizes_give_seven_by_seven_cells(name: str, tmp_path: Path) ->
         expected = reference.encode_image(pixel_values, normalize=True)  # type: ignore[operator]
     assert tuple(seen.grid.shape) == (1, 49, {"ViT-B-32": 768, "RN50": 2048}[name])
     torch.testing.assert_close(seen.features, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("open_clip_models")
+def test_random_weights_stay_marked_as_random(tmp_path: Path) -> None:
+    checkpoint, lines = tmp_path / "weights.safetensors", list[str]()
+    write_random("tiny-vit", checkpoint)
+    before = checkpoint.read_bytes()
+    write_random("tiny-vit", checkpoint)
+    assert checkpoint.read_bytes() == before
+    fields = {"architecture": "tiny-vit", "pretrained": str(checkpoint), "epochs": 0}
+    config = ClipConfig.model_validate(fields)
+    encoder = load_pretrained(config, lambda message, *_, **__: lines.append(message))
+    assert lines[1].startswith(f"RANDOM WEIGHTS in {checkpoint}: what is made with them tells")
+    encoder.save(tmp_path / "saved")
+    assert load_encoder(tmp_path / "saved").about_weights == {"random_weights": 1.0}
+
+
+def test_weights_that_were_trained_are_not_marked(
+    load: Callable[..., ClipEncoder], tmp_path: Path
+) -> None:
+    encoder = load("tiny-vit")
+    assert encoder.about_weights == {}
+    encoder.save(tmp_path)
+    assert "weights" not in json.loads((tmp_path / "config.json").read_text())
+    assert not load_encoder(tmp_path).is_random
+
+
+def test_random_weights_of_no_architecture_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelFolderError, match="ViT-Z-1"):
+        write_random("ViT-Z-1", tmp_path / "weights.safetensors")
