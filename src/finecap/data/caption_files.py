@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
+from finecap.data.json_files import read_json
 from finecap.data.records import read_records
 
 
@@ -26,7 +27,7 @@ def read_captions(path: Path) -> dict[str, str]:
         FileNotFoundError: there is no such file.
         CaptionFileError: not JSON, of another form, an image twice, or no caption.
     """
-    content = _json(path)
+    content = read_json(path, CaptionFileError)
     found: dict[str, str] = {}
     for where, image, caption in _entries(path, content):
         if not isinstance(caption, str):
@@ -49,7 +50,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
     """
     if path.suffix == ".jsonl" or path.is_dir():
         return {record.image: list(record.captions) for record in read_records(path)}
-    content = _json(path)
+    content = read_json(path, CaptionFileError)
     if isinstance(content, dict) and isinstance(content.get("annotations"), list):
         content = content["annotations"]
     found: dict[str, list[str]] = {}
@@ -62,19 +63,6 @@ def read_references(path: Path) -> dict[str, list[str]]:
     if not found:
         raise CaptionFileError(f"{path} has no reference")
     return found
-
-
-def _json(path: Path) -> object:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist, expected a JSON file of captions")
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise CaptionFileError(f"{path}: byte {error.start + 1} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise CaptionFileError(
-            f"{path} line {error.lineno} column {error.colno}: not JSON ({error.msg})"
-        ) from error
 
 
 def _entries(path: Path, content: object) -> Iterator[tuple[str, str, object]]:

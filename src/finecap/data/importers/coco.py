@@ -22,11 +22,11 @@ from finecap.data.importers.entry import (
     Fault,
     Source,
     objects,
-    read_json,
     split_named,
     tidy,
 )
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import Photos, photos_of
+from finecap.data.json_files import read_json
 
 _WORDS = re.compile(r"[a-z]+|\d+")
 _YEAR = re.compile(r"(20\d\d)\.json$")
@@ -43,7 +43,7 @@ def open_coco(source: Path, config: ImportConfig) -> Source:
     """
     files = _files(source)
     root = source if source.is_dir() else _root(source)
-    photos = Photos(Path(config.images) if config.images else root)
+    photos = photos_of(config, root)
     files = _one_year(files, photos)
     contents = {path: _content(path) for path in files}
     contents = {path: content for path, content in contents.items() if content}
@@ -113,7 +113,7 @@ def _one_year(files: Sequence[Path], photos: Photos) -> list[Path]:
 
 def _content(path: Path) -> dict[str, object]:
     """The file's content; empty where it has no captions."""
-    content = read_json(path)
+    content = read_json(path, DatasetImportError)
     row = cast("dict[str, object]", content) if isinstance(content, dict) else {}
     has_captions = any("caption" in annotation for annotation in objects(row.get("annotations")))
     return row if has_captions and objects(row.get("images")) else {}

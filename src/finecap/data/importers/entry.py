@@ -5,7 +5,6 @@ splits, writing (`ingest`, `assign`, `target`).
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,23 +90,6 @@ def tidy(caption: str) -> str:
 def tidied(captions: Sequence[str]) -> tuple[str, ...]:
     """The captions that say something, each tidied."""
     return tuple(text for caption in captions if (text := tidy(caption)))
-
-
-def read_json(path: Path) -> object:
-    """The JSON in `path`.
-
-    Raises:
-        DatasetImportError: not UTF-8, or not JSON; says where.
-    """
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise DatasetImportError(f"{path}: byte {error.start + 1} is not UTF-8") from error
-    except json.JSONDecodeError as error:
-        raise DatasetImportError(
-            f"{path} line {error.lineno} column {error.colno}: not JSON ({error.msg}); is the "
-            "download whole?"
-        ) from error
 
 
 def objects(value: object) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from finecap.config import ImportConfig
 from finecap.data.finecapeval import COLUMNS
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault, Source
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import photos_of
 
 
 def open_finecapeval(source: Path, config: ImportConfig) -> Source:
@@ -29,7 +29,7 @@ def open_finecapeval(source: Path, config: ImportConfig) -> Source:
         raise DatasetImportError(
             f"{path}: no column {', '.join(missing)}, expected {', '.join(COLUMNS)}"
         )
-    photos = Photos(Path(config.images) if config.images else _root(source))
+    photos = photos_of(config, _root(source))
 
     def entries() -> Iterator[Entry | Fault]:
         captions: dict[str, tuple[int, list[str]]] = {}

@@ -25,7 +25,7 @@ from finecap.data.importers.entry import (
     text_lines,
     tidy,
 )
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import Photos, photos_of
 
 _TOKEN = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
 _BARS = re.compile(r"(?P<image>[^|]+?)\s*\|\s*(?P<number>\d*)\s*(?P<bar>\|?)\s*(?P<caption>.*)")
@@ -78,7 +78,7 @@ def _open(kind: str, source: Path, config: ImportConfig) -> Source:
     root = source.parent if source.is_file() else source
     path = source if source.is_file() else _file(source, _CAPTIONS[kind])
     splits = _split_files(root)
-    photos = Photos(Path(config.images) if config.images else root)
+    photos = photos_of(config, root)
     if not len(photos):
         raise FileNotFoundError(f"{photos.folder} has no photos, expected them there or below")
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from finecap.config import ImportConfig
-from finecap.data.importers.entry import DatasetImportError, Source, read_json, split_named
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.entry import DatasetImportError, Source, split_named
+from finecap.data.importers.photos import photos_of
 from finecap.data.importers.table import Row, open_tables
+from finecap.data.json_files import read_json
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"
 _BATCH = 64  # rows
@@ -27,7 +28,7 @@ def open_huggingface(source: Path, config: ImportConfig) -> Source:
         DatasetImportError: a broken file, a split of unknown name, or rows that were selected and
             not written.
     """
-    photos = Photos(Path(config.images) if config.images else source)
+    photos = photos_of(config, source)
     return open_tables(_files(source), photos, config, _header, _rows)
 
 
@@ -35,7 +36,7 @@ def _files(source: Path) -> list[tuple[Path, str | None]]:
     """The Arrow files in order, each with its split."""
     if not (source / _SPLITS).is_file():
         return [(path, None) for path in _shards(source)]
-    content = read_json(source / _SPLITS)
+    content = read_json(source / _SPLITS, DatasetImportError)
     names: Any = content.get("splits") if isinstance(content, dict) else None
     if not isinstance(names, list) or not names:
         raise DatasetImportError(f'{source / _SPLITS}: expected {{"splits": ["train", ...]}}')
@@ -57,7 +58,7 @@ def _shards(folder: Path) -> list[Path]:
         raise FileNotFoundError(
             f"{folder / _STATE} does not exist, expected a folder that `save_to_disk` wrote"
         )
-    state: Any = read_json(folder / _STATE)
+    state: Any = read_json(folder / _STATE, DatasetImportError)
     if state.get("_indices_data_files"):
         raise DatasetImportError(
             f"{folder}: its rows were selected or shuffled and not written in that order; call "

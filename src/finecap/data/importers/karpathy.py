@@ -16,10 +16,10 @@ from finecap.data.importers.entry import (
     Fault,
     Source,
     objects,
-    read_json,
     split_named,
 )
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import Photos, photos_of
+from finecap.data.json_files import read_json
 
 
 def open_karpathy(source: Path, config: ImportConfig) -> Source:
@@ -32,7 +32,7 @@ def open_karpathy(source: Path, config: ImportConfig) -> Source:
     path = _file(source)
     images = _images(path)
     root = source if source.is_dir() else path.parent
-    photos = Photos(Path(config.images) if config.images else root)
+    photos = photos_of(config, root)
 
     def entries() -> Iterator[Entry | Fault]:
         for place, image in enumerate(images, 1):
@@ -56,7 +56,7 @@ def _file(source: Path) -> Path:
 
 
 def _images(path: Path) -> list[dict[str, object]]:
-    content = read_json(path)
+    content = read_json(path, DatasetImportError)
     row = cast("dict[str, object]", content) if isinstance(content, dict) else {}
     images = objects(row.get("images"))
     if not images or "sentences" not in images[0]:

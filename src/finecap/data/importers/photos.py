@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
+from finecap.config import ImportConfig
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault
 
 SUFFIXES = frozenset(
@@ -116,6 +117,15 @@ class Photos:
     def _parents(self, path: str) -> tuple[str, ...]:
         """The folders above a photo, those above the root too."""
         return (self.folder.absolute() / path).parent.parts
+
+
+def photos_of(config: ImportConfig, root: Path) -> Photos:
+    """The photos in the folder that `config` names, or in the source's own `root`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    return Photos(Path(config.images) if config.images else root)
 
 
 def _closest(paths: list[str], parents: tuple[str, ...]) -> list[str]:

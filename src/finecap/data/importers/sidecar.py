@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from finecap.config import ImportConfig
 from finecap.data.importers.entry import BAD, LEFT_OUT, Entry, Fault, Source, split_named
-from finecap.data.importers.photos import Photos
+from finecap.data.importers.photos import photos_of
 
 _SUFFIXES = (".txt", ".caption")
 _NOT_CAPTIONS = frozenset({"readme", "license", "licence", "notice"})
@@ -22,7 +22,7 @@ def open_sidecars(source: Path, config: ImportConfig) -> Source:
     Raises:
         FileNotFoundError: there is no such folder, or no image in it.
     """
-    photos = Photos(Path(config.images) if config.images else source)
+    photos = photos_of(config, source)
     if not len(photos):
         raise FileNotFoundError(
             f"{photos.folder} has no images, expected them with a .txt beside each"

@@ -24,12 +24,12 @@ from finecap.data.importers.entry import (
     Fault,
     Source,
     objects,
-    read_json,
     split_named,
     text_lines,
     tidy,
 )
-from finecap.data.importers.photos import SUFFIXES, Photos, is_import
+from finecap.data.importers.photos import SUFFIXES, Photos, is_import, photos_of
+from finecap.data.json_files import read_json
 
 Row = tuple[int, Mapping[str, object] | str]
 """A row's number and its cells by column, or why it cannot be read."""
@@ -97,7 +97,7 @@ def _open(
 ) -> Source:
     files = [source] if source.is_file() else _found(source, suffixes)
     root = source if source.is_dir() else source.parent
-    photos = Photos(Path(config.images) if config.images else root)
+    photos = photos_of(config, root)
     return open_tables(with_splits(files), photos, config, header, rows)
 
 
@@ -243,7 +243,7 @@ def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
     del wanted
     _, head = next(text_lines(path), (0, ""))
     if head.startswith("["):
-        yield from enumerate(objects(read_json(path)), 1)
+        yield from enumerate(objects(read_json(path, DatasetImportError)), 1)
         return
     for line, text in text_lines(path):
         try:
