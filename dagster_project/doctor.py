@@ -39,6 +39,7 @@ VARIABLES = frozenset(
         "FINECAP_TOKEN",
         "FINECAP_TOKEN_FILE",
         "FINECAP_TORCH_INDEX",
+        "FINECAP_TRACKING_OUTAGE",
         "FINECAP_WEBHOOK_URL",
         "FINECAP_OWNER",
         "FINECAP_IMAGE_FOLDER",

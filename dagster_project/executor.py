@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 import dagster as dg
 
 from dagster_project.home import Home, experiment_of
-from dagster_project.tracking_store import has_begun
+from dagster_project.outage import Say, is_outage
+from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore, has_begun
 from finecap.training.lock import is_locked, locked
 
 if TYPE_CHECKING:
@@ -66,9 +67,14 @@ class TrackedExecutor(dg.Executor):
         return self._inner.step_dependency_config
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        """Execute the steps; end the pipeline's MLflow run when that is over, however it is."""
+        """Execute the steps; end the pipeline's MLflow run when that is over, however it is.
+
+        Raises:
+            MlflowUnreachableError: nobody answers at the shared MLflow; no step was begun.
+        """
         run_id, instance = plan_context.run_id, plan_context.instance
         status = KILLED
+        TrackingStore(self._home.mlflow).check()
         with locked(self._lock(run_id), f"Dagster run {run_id}"):
             try:
                 has_failed = False
@@ -77,12 +83,23 @@ class TrackedExecutor(dg.Executor):
                     yield event
                 status = FAILED if has_failed else FINISHED
             finally:
-                self._end(instance, run_id, status)
+                self._try_to_end(instance, run_id, status, plan_context.log.warning)
+
+    def _try_to_end(self, instance: dg.DagsterInstance, run_id: str, status: str, say: Say) -> None:
+        """End what MLflow has of this run; in an outage the next run does."""
+        if not has_begun(self._home.mlflow):
+            return  # nothing was tracked yet, and loading MLflow takes seconds
+        from mlflow import MlflowException
+
+        try:
+            self._end(instance, run_id, status)
+        except (MlflowException, MlflowUnreachableError) as error:
+            if not is_outage(error):
+                raise
+            say("MLflow does not answer: what it has of this run stays open until the next ends")
 
     def _end(self, instance: dg.DagsterInstance, run_id: str, status: str) -> None:
         """End this run, and those whose processes were killed."""
-        if not has_begun(self._home.mlflow):
-            return  # nothing was tracked yet, and loading MLflow takes seconds
         from dagster_project.pipeline_run import open_pipelines
 
         tracker = self._tracker(run_id)

@@ -7,6 +7,7 @@ interrupted attempt reported already (on a CPU to the last bit), and are dropped
 """
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,6 +48,8 @@ class History:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with self.file.open("a") as stream:
                 stream.write(f"{json.dumps(row)}\n")
+                stream.flush()
+                os.fsync(stream.fileno())  # all there is of it while MLflow does not answer
         return True
 
     def replay(self, run: TrackedRun) -> None:

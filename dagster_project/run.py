@@ -20,6 +20,7 @@ from rich.console import Console
 
 from dagster_project.bars import bars
 from dagster_project.home import DEFAULT_PROFILE, Home, home_of, profile_in
+from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore
 from finecap.config import Profile, load_profile
 
 COLUMNS = {
@@ -65,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         argument = str(with_checkpoints(profile, argument, home, checkpoints))
     profile = use_profile(argument)
     prepare(home, profile)
+    try:
+        TrackingStore(home.mlflow).check()
+    except MlflowUnreachableError as error:
+        say(str(error))
+        return 1
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance:
         from dagster_project.definitions import defs

@@ -17,8 +17,10 @@ from dagster_project import metadata
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.dataset_input import DataSet, data_set
 from dagster_project.home import Home, experiment_of, owner
+from dagster_project.outage import patiently
 from dagster_project.registration import Plan, Registered, register, tags_of
 from dagster_project.reporting import History, reporter
+from dagster_project.retries import retrying
 from dagster_project.run_config import Forcible, settings_dump, with_defaults
 from dagster_project.tracked_run import TrackedRun, as_training
 from dagster_project.unfinished import clear_finished, unfinished
@@ -27,6 +29,7 @@ from finecap.config import Stage
 from finecap.log import Log
 
 if TYPE_CHECKING:
+    from dagster_project.model_store import ModelVersion
     from dagster_project.tracking import Tracker
 
 GPU, REGISTRY = "gpu", "mlflow-db"
@@ -72,7 +75,8 @@ class Stages(dg.ConfigurableResource):
         run, record = context.run, context.instance.get_run_record_by_id(context.run.run_id)
         job = "by hand" if run.job_name.startswith("__") else run.job_name
         begun = DagsterRun(run.run_id, job, record.start_time if record else None)
-        return Tracker(self.home.mlflow, experiment_of(self.profile), begun)
+        experiment = experiment_of(self.profile)
+        return Tracker(self.home.mlflow, experiment, begun, context.log.warning)
 
     def data_of(self, md5: str, inputs: Mapping[str, str]) -> DataSet | None:
         """The data set that a version was made from, with its sizes; None where it has none.
@@ -238,12 +242,19 @@ class Stages(dg.ConfigurableResource):
     ) -> dict[str, Any]:
         """Register the artifact unless its data version is; what the UI shows of that."""
         tracker = self.tracker(context)
-        version = tracker.version(registered.name, artifact.data_version)
-        if version is None or is_new:
-            data = self.data_of(artifact.data_md5, artifact.inputs)
-            version = register(
-                tracker, self.store, artifact, registered, self.profile, self.home, data
-            )
+
+        def enter() -> "ModelVersion":
+            tracker.check()
+            version = tracker.version(registered.name, artifact.data_version)
+            # After a lost answer it may be entered already.
+            if version is None or (is_new and version.run_id != artifact.run_id):
+                data = self.data_of(artifact.data_md5, artifact.inputs)
+                version = register(
+                    tracker, self.store, artifact, registered, self.profile, self.home, data
+                )
+            return version
+
+        version = patiently(enter, artifact.asset, tracker.say)
         run_id = version.run_id or ""
         return {
             "registered_model": f"{version.name} v{version.version}",
@@ -292,7 +303,7 @@ def stage(
             pool=pool or (GPU if "pytorch" in kinds else None),
             metadata={"settings": dg.MetadataValue.json(settings_dump(defaults(force=False)))},
             **options,
-        )(body)
+        )(retrying(body))
 
     return declare
 

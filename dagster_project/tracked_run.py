@@ -1,12 +1,18 @@
 """One MLflow run as a stage feeds it: metrics in batches, each point once.
 
 A run that is gone on with after its process was killed already has some points; those are not sent
-again. Begun, gone on with and ended by `tracking`. Loads nothing of MLflow's when imported.
+again. What cannot be sent waits, as `outage` says. Begun, gone on with and ended by `tracking`.
+Loads nothing of MLflow's when imported.
 """
 
+import os
+import signal
 import time
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
+
+from dagster_project.outage import Patience, Rule, is_outage
+from dagster_project.tracking_store import MlflowUnreachableError
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -28,12 +34,18 @@ class TrackedRun:
         client: of its store.
         run_id: of the run.
         known: points it has already.
+        patience: with an MLflow that does not answer; None: that is an error at once.
     """
 
     def __init__(
-        self, client: "MlflowClient", run_id: str, known: Collection[Point] = frozenset()
+        self,
+        client: "MlflowClient",
+        run_id: str,
+        known: Collection[Point] = frozenset(),
+        patience: Patience | None = None,
     ) -> None:
-        self.run_id = run_id
+        self.run_id, self.is_stopped = run_id, False
+        self._patience = patience
         self._client, self._known = client, known
         self._waiting: list[Metric] = []
         self._sent_at = time.monotonic()
@@ -56,14 +68,40 @@ class TrackedRun:
             if (name, at, repr(float(value))) not in self._known:
                 self._waiting.append(Metric(name, float(value), now, at, **about))
         if time.monotonic() - self._sent_at > FLUSH_S:
-            self.flush()
+            self._send()
 
     def flush(self) -> None:
-        """Send what waits."""
-        for start in range(0, len(self._waiting), _MAX_BATCH):
-            self._client.log_batch(self.run_id, self._waiting[start : start + _MAX_BATCH])
-        self._waiting = []
+        """Send what waits, in order; what was sent stays sent when the rest cannot be."""
+        while self._waiting:
+            self._client.log_batch(self.run_id, self._waiting[:_MAX_BATCH])
+            self._waiting = self._waiting[_MAX_BATCH:]
         self._sent_at = time.monotonic()
+
+    def _send(self) -> None:
+        """Send what waits if somebody answers; else it waits on, or the training is ended.
+
+        As by a signal, upon which a training ends its step and saves it.
+        """
+        from mlflow import MlflowException
+
+        patience, count = self._patience, len(self._waiting)
+        if patience is None:
+            self.flush()
+            return
+        if patience.is_waiting or self.is_stopped:
+            return
+        try:
+            patience.check()
+            self.flush()
+        except (MlflowException, MlflowUnreachableError) as error:
+            if not is_outage(error):
+                raise
+            patience.bear(error)
+            if patience.asked is Rule.STOP:
+                self.is_stopped = True
+                os.kill(os.getpid(), signal.SIGINT)
+            return
+        patience.relieve(count)
 
 
 def as_training(metrics: Mapping[str, float]) -> dict[str, float]:

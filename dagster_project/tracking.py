@@ -9,6 +9,7 @@ the pipeline run that goes on with it: there people compare it with the other mo
 and the pipeline run that was broken off has nothing to compare. Which those were is a tag.
 """
 
+import logging
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +21,11 @@ from dagster_project import compared, params
 from dagster_project.dataset_input import EVALUATION, TRAINING, DataSet, inputs, split_name
 from dagster_project.home import profile_of
 from dagster_project.model_store import MAX_VALUE, ModelStore, ModelVersion, logged_model
+from dagster_project.outage import VARIABLE, GaveUpError, Patience, Say, is_outage, patiently, rule
 from dagster_project.pipeline_run import DagsterRun, PipelineRun, git_commit
 from dagster_project.served import EXPORT, Model, model_of, requirements
 from dagster_project.tracked_run import TrackedRun, points_of
+from dagster_project.tracking_store import MlflowUnreachableError
 
 # isort: split
 # After `model_store`, which keeps MLflow's own warnings from being ours.
@@ -41,12 +44,26 @@ _EXISTS = "RESOURCE_ALREADY_EXISTS"
 class Tracker(ModelStore):
     """The tracking store of one profile, on behalf of one pipeline run."""
 
-    def __init__(self, folder: Path, experiment: str, pipeline_run: str | DagsterRun) -> None:
-        """The store in `folder`; nothing is opened or created before it is needed."""
+    def __init__(
+        self,
+        folder: Path,
+        experiment: str,
+        pipeline_run: str | DagsterRun,
+        say: Say | None = None,
+    ) -> None:
+        """The store that the home's `folder` reaches; nothing is opened before it is needed.
+
+        Args:
+            folder: of the home, for MLflow.
+            experiment: of the profile.
+            pipeline_run: on whose behalf.
+            say: warns people while MLflow does not answer.
+        """
         if isinstance(pipeline_run, str):
             pipeline_run = DagsterRun(pipeline_run)
         super().__init__(folder)
         self.experiment = experiment
+        self.say = say or logging.getLogger("finecap.tracking").warning
         self.pipeline = PipelineRun(self, pipeline_run)
 
     @cached_property
@@ -104,12 +121,16 @@ class Tracker(ModelStore):
             self.pipeline.log_data(data, TRAINING)
         try:
             yield run
-        except BaseException:
-            run.flush()
-            self.client.set_terminated(run.run_id, "FAILED")
+        except BaseException as error:
+            self._given_up(run)
+            if run.is_stopped:
+                raise GaveUpError(
+                    f"{name}: training stopped because MLflow at {self.place} does not answer; its "
+                    f"last step is saved, and another run goes on from there ({VARIABLE}=buffer "
+                    "would have gone on)"
+                ) from error
             raise
-        run.flush()
-        self.client.set_terminated(run.run_id)
+        patiently(lambda: self._ended(run), name, self.say)
 
     def log_data(self, run_id: str, data: DataSet, context: str) -> None:
         """Note the data set of a run; once, however often it is told."""
@@ -170,10 +191,31 @@ class Tracker(ModelStore):
         assert found is not None  # noqa: S101  made above
         return found
 
+    def _patience(self) -> Patience:
+        """As the environment asks for."""
+        return Patience(rule(), self.say, self.check)
+
+    def _given_up(self, run: TrackedRun) -> None:
+        """End a run whose stage failed; in an outage whoever goes on with it does so."""
+        try:
+            self.check()
+            run.flush()
+            self.client.set_terminated(run.run_id, "FAILED")
+        except (MlflowException, MlflowUnreachableError) as error:
+            if not is_outage(error):
+                raise
+            self.say(f"MLflow does not answer: run {run.run_id} stays open")
+
+    def _ended(self, run: TrackedRun) -> None:
+        """End a run whose stage is done."""
+        self.check()
+        run.flush()
+        self.client.set_terminated(run.run_id)
+
     def _begun(self, tags: Mapping[str, str], awaited: Collection[str]) -> TrackedRun:
         """A new run."""
         info = self.client.create_run(self.experiment_id, tags=dict(tags)).info
-        run = TrackedRun(self.client, info.run_id)
+        run = TrackedRun(self.client, info.run_id, patience=self._patience())
         if awaited:
             run.log(0, dict.fromkeys(awaited, math.nan))
             run.flush()
@@ -189,7 +231,7 @@ class Tracker(ModelStore):
         tags["mlflow.runName"] = before.get("mlflow.runName", "")  # people may have named it
         self.client.log_batch(run_id, tags=[RunTag(key, text) for key, text in tags.items()])
         self.client.update_run(run_id, status="RUNNING")
-        return TrackedRun(self.client, run_id, points_of(self.client, run_id))
+        return TrackedRun(self.client, run_id, points_of(self.client, run_id), self._patience())
 
 
 __all__ = [

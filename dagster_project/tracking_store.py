@@ -38,6 +38,7 @@ _DOWN = frozenset({502, 503, 504})  # a proxy's word that nobody is behind it
 # MLflow reads these when it first needs them. A bar per file copied would drown the pipeline's own
 # lines. Its own seven tries take four minutes: who asks for more patience has it (`outage`).
 for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",  # seconds, for one answer
@@ -128,12 +129,20 @@ class TrackingStore:
         """
         from mlflow import MlflowClient
 
-        if self.is_shared:
-            check_answers(self.uri)
+        self.check()
         with self.lock():
             client = MlflowClient(self.uri)
             client.search_experiments(max_results=1)
             return client
+
+    def check(self) -> None:
+        """Return if it can be asked; the home's own always can.
+
+        Raises:
+            MlflowUnreachableError: nobody answers at the shared address.
+        """
+        if self.is_shared:
+            check_answers(self.uri)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

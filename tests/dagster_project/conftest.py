@@ -12,6 +12,7 @@ import pytest
 from dagster_project.home import TRACKING_URI, Home
 from dagster_project.resources import ArtifactIOManager
 from dagster_project.stages import Stages
+from tests.dagster_project.mlflow_server import MlflowServer
 
 if TYPE_CHECKING:
     from dagster_project.tracking import Tracker
@@ -36,6 +37,18 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mlflow")
     assert Tracker(folder, "", "").client
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[MlflowServer]:
+    """An MLflow that homes share; whoever kills it starts it again."""
+    server = MlflowServer(tmp_path_factory.mktemp("server"))
+    shutil.copy(empty_store, server.folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ class MlflowServer:
             *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
             *("--artifacts-destination", str(self.artifacts), "--port", str(self.port)),
         ]
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {**os.environ, **own}
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
                 command, stdout=stream, stderr=stream, env=environment, start_new_session=True
@@ -50,9 +51,21 @@ class MlflowServer:
     def kill(self) -> None:
         """As `kill -9` of it and its worker."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             self._process.wait()
             self._process = None
+
+    def pause(self) -> None:
+        """Let it take calls and say nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it answer again."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
 
     def _answers(self) -> bool:
         try:

@@ -1,6 +1,7 @@
 """The pipeline's MLflow run ends with the Dagster run, however that ends."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ import dagster as dg
 import pytest
 
 from dagster_project.executor import TrackedExecutor, ended
-from dagster_project.home import Home
+from dagster_project.home import TRACKING_URI, Home
 from dagster_project.tracking import Tracker
+from dagster_project.tracking_store import MlflowUnreachableError
 from finecap.training.lock import locked
 
 
@@ -38,7 +40,8 @@ def run(
     """Status of the pipeline's MLflow run afterwards."""
     tracker = Tracker(home.mlflow, "finecap-test", run_id)
     executor = TrackedExecutor(Steps(tracker, list(failures), error), home, "test")
-    context = SimpleNamespace(run_id=run_id, instance=instance)
+    log = logging.getLogger("test_executor")
+    context = SimpleNamespace(run_id=run_id, instance=instance, log=log)
     try:
         assert len(list(executor.execute(context, None))) == len(failures)
     except KeyboardInterrupt:
@@ -62,6 +65,30 @@ def test_what_a_killed_process_left_open_is_ended_and_what_lives_is_left(
     assert left.status(left.pipeline.run_id) == "KILLED"
     assert lives.status(lives.pipeline.run_id) == "RUNNING"
     assert not list((home.mlflow / "pipelines").iterdir())
+
+
+def test_without_an_answer_of_mlflow_no_step_is_begun(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(TRACKING_URI, "http://127.0.0.1:9")
+    with pytest.raises(MlflowUnreachableError, match="MLflow does not answer at http:"):
+        run(home, instance, "early", False)
+    assert not (home.mlflow / "pipelines").exists()
+
+
+def test_an_outage_at_the_end_fails_no_run_and_the_next_ends_what_it_left(
+    home: Home, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog
+):
+    def silent(*_: object) -> None:
+        raise MlflowUnreachableError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrackedExecutor, "_end", silent)
+        assert run(home, instance, "left", False) == "RUNNING"
+    assert "stays open until the next ends" in caplog.text
+    run(home, instance, "next", False)
+    left = Tracker(home.mlflow, "finecap-test", "left")
+    assert left.status(left.pipeline.run_id) == "KILLED"
 
 
 def test_how_a_run_ended_is_what_dagster_says(instance: dg.DagsterInstance):

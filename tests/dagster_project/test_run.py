@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,16 @@ def test_unknown_profile_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ValueError, match="unknown profile 'nope'"):
         main(["--profile", "nope"])
     assert not list(tmp_path.iterdir())
+
+
+def test_an_mlflow_that_does_not_answer_is_said_before_anything_is_made(tmp_path: Path):
+    address = "http://me:secret@127.0.0.1:9"
+    own = {"FINECAP_HOME": str(tmp_path), "MLFLOW_TRACKING_URI": address}
+    command = [sys.executable, "-m", "dagster_project.run", "--profile", "smoke"]
+    done = subprocess.run(
+        command, env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("MLflow does not answer at http://127.0.0.1:9 (")
+    assert "secret" not in done.stdout + done.stderr
+    assert not (tmp_path / "artifacts").exists()

@@ -1,7 +1,6 @@
 """MLflow wherever it is: the home's own, a server that is shared, one that does not answer."""
 
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -28,17 +27,6 @@ from dagster_project.tracking_store import (
 from tests.dagster_project.conftest import ROOT
 from tests.dagster_project.mlflow_server import MlflowServer
 from tests.dagster_project.test_tracking import DATA, WRAPPER
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[MlflowServer]:
-    server = MlflowServer(tmp_path_factory.mktemp("server"))
-    shutil.copy(empty_store, server.folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture
