@@ -41,10 +41,11 @@ contracts: setup ## import contracts
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
 
-soak: setup ## index builds and features killed twenty times; profile coco at its sizes, weights random
+soak: setup ## full counts of kills; a run without network; profile coco at its sizes, weights random
 	@FINECAP_CRASHES=20 FINECAP_REAL_SIZES=1 $(PYTHON) -m pytest -q --timeout 3600 \
 		tests/finecap/search/test_crashes.py tests/finecap/models/test_features.py \
-		tests/finecap/profiles
+		tests/finecap/profiles tests/dagster_project/test_crashes.py \
+		tests/dagster_project/test_run.py
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

@@ -13,6 +13,7 @@ from dagster_project.docs import README
 from dagster_project.home import Home
 from dagster_project.run import main, next_steps, prepare, summary, with_checkpoints
 from finecap.config import load_profile
+from tests.dagster_project import offline
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +87,26 @@ def test_an_mlflow_that_does_not_answer_is_said_before_anything_is_made(tmp_path
     assert done.stdout.startswith("MLflow does not answer at http://127.0.0.1:9 (")
     assert "secret" not in done.stdout + done.stderr
     assert not (tmp_path / "artifacts").exists()
+
+
+def test_dvc_tells_nobody_that_it_ran_and_asks_nobody_for_news(monkeypatch: pytest.MonkeyPatch):
+    from dvc.config import Config
+
+    monkeypatch.chdir(README.parent)
+    monkeypatch.delenv("DVC_TEST", raising=False)
+    core = Config.from_cwd()["core"]
+    assert (core["analytics"], core["check_update"]) == (False, False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("FINECAP_CRASHES" not in os.environ, reason="`make soak` does it, in minutes")
+@pytest.mark.skipif(not offline.is_possible(), reason="this user may make no network namespace")
+def test_make_run_needs_no_network(tmp_path: Path):
+    """As it is started from a terminal: all steps in processes of their own."""
+    command = offline.command("dagster_project.run", "--profile", "smoke")
+    own = {"FINECAP_HOME": str(tmp_path)}
+    done = subprocess.run(
+        command, env={**os.environ, **own}, capture_output=True, text=True, check=False
+    )
+    assert "all scores" in done.stdout, done.stderr
+    assert offline.attempts(done.stdout) == []
