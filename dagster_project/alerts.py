@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
-from dagster_project.home import dagster_server
+from dagster_project.home import DAGSTER
 
 TIMEOUT_S = 10.0
 WAITS_S = (1.0, 4.0, 16.0)
@@ -102,4 +102,4 @@ def message(context: dg.RunFailureSensorContext) -> str:
         lines.append(f"{asset}: {said[:MAX_ERROR]}")
     if len(lines) == 1:
         lines.append((context.failure_event.message or "")[:MAX_ERROR])
-    return "\n".join([*lines, f"{dagster_server()}/runs/{run.run_id}"])
+    return "\n".join([*lines, f"{DAGSTER.address()}/runs/{run.run_id}"])

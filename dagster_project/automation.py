@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_project.assets import captioner
-from dagster_project.compared import CAPTIONER
 from dagster_project.home import Home
 from dagster_project.indexing import searched_version
 from dagster_project.jobs import REINDEX, RETRAIN
 from dagster_project.pointer import pointer_md5
+from dagster_project.registry import Registry, registry_of
 from dagster_project.resources import materialized_version
-from dagster_project.tracking_store import has_begun
 from finecap.config import Profile
 
 if TYPE_CHECKING:
@@ -100,9 +99,10 @@ def champion_moved(home: Home) -> dg.SensorDefinition:
         at_work = context.instance.get_runs(dg.RunsFilter(statuses=AT_WORK), limit=1)
         if at_work:
             return dg.SkipReason(f"run {at_work[0].run_id[:8]} may be about to index")
-        if not has_begun(home.mlflow):
+        registry = registry_of(home)
+        if registry is None:
             return dg.SkipReason("nothing was registered yet")
-        move = last_move(home)
+        move = last_move(registry)
         if move is None or not move.after:
             return dg.SkipReason("no captioner is champion")
         searched = searched_version(home)
@@ -116,15 +116,8 @@ def champion_moved(home: Home) -> dg.SensorDefinition:
     return champion_moved
 
 
-def last_move(home: Home) -> "Move | None":
+def last_move(registry: Registry) -> "Move | None":
     """The last move of the alias, one that was made in the MLflow UI included."""
-    from dagster_project.registry import Registry
-    from dagster_project.tracking import Tracker
-
-    tracker = Tracker(home.mlflow, "", "")
-    if not tracker.client.search_registered_models(f"name = '{CAPTIONER}'"):
-        return None
-    registry = Registry(tracker)
     registry.settle()
     moves = registry.history()
     return moves[-1] if moves else None

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from dagster_project.artifacts import ArtifactStore
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import MAX_REASON, Actor, Kind, Move, champion_before, me, named
-from dagster_project.home import Home
-from dagster_project.registry import CHALLENGER, CHAMPION, Registry
+from dagster_project.home import POLICY, Home
+from dagster_project.registry import CHALLENGER, CHAMPION, registry_of
 from dagster_project.tracking import Tracker
-from dagster_project.tracking_store import has_begun
 from finecap.cli import UsageError
 from finecap.evaluation.policy import Policy, load_policy
 from finecap.evaluation.promotion import bounds_broken, decide
@@ -59,15 +58,15 @@ class Desk:
         Raises:
             NotMovedError: no model was ever registered there.
         """
-        tracker = Tracker(home.mlflow, "", "")
-        is_there = has_begun(home.mlflow)
-        if not is_there or not tracker.client.search_registered_models(f"name = '{CAPTIONER}'"):
+        registry = registry_of(home)
+        if registry is None:
+            place = Tracker(home.mlflow, "", "").place
             raise NotMovedError(
-                f"no captioner is registered in {tracker.place}: run the pipeline first "
+                f"no captioner is registered in {place}: run the pipeline first "
                 "(`make run`), or say by FINECAP_HOME or FINECAP_PROFILE whose registry is meant"
             )
-        self.home, self.tracker, self.registry = home, tracker, Registry(tracker)
-        self.policy = policy or load_policy(home.policy)
+        self.home, self.registry, self.tracker = home, registry, registry.tracker
+        self.policy = policy or load_policy(POLICY)
         self.store = ArtifactStore(home.artifacts)
 
     def promote(self, wanted: str, reason: str = "", *, force: bool = False) -> Moved | None:

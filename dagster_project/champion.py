@@ -16,6 +16,7 @@ from dagster_project import metadata
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import Actor, me
+from dagster_project.home import POLICY
 from dagster_project.registry import Registry
 from dagster_project.reporting import History, reporter
 from dagster_project.scoring import Parts, evaluating
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from finecap.evaluation.promotion import Scores
 
 PAIR = "pair"
-POLICY = Path(__file__).resolve().parent.parent / "mlflow" / "registry.toml"
 AGAIN = "champion_evaluation"
 """Artifacts of champions scored again; no asset of the graph."""
 

@@ -13,10 +13,9 @@ import json
 import tomllib
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from urllib.parse import quote
 
-from dagster_project.home import MODEL_TRAINING, mlflow_server
+from dagster_project.home import MODEL_TRAINING, POLICY, mlflow_server
 
 CAPTIONER = "finecap-captioner"
 """The registered model that holds every variant."""
@@ -24,7 +23,6 @@ CAPTIONERS = "captioners"
 """Name of the view."""
 KIND = "mlflow.experimentKind"
 """Tag that people may change on the page; the others are written again when they are outdated."""
-_POLICY = Path(__file__).resolve().parent.parent / "mlflow" / "registry.toml"
 _BESIDE = (
     "val/grammatical_rate",
     "val/repetition_rate",
@@ -39,7 +37,7 @@ _BESIDE = (
 @cache
 def primary() -> str:
     """The metric that promotion goes by, as runs have it."""
-    return f"val/{tomllib.loads(_POLICY.read_text())['primary']}"
+    return f"val/{tomllib.loads(POLICY.read_text())['primary']}"
 
 
 def experiment_tags() -> dict[str, str]:

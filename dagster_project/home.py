@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_PROFILE = "scenes"
+REPOSITORY = Path(__file__).resolve().parent.parent
+POLICY = REPOSITORY / "mlflow" / "registry.toml"
+"""When a challenger becomes champion."""
 MODEL_TRAINING = "workflowType=machine_learning"
 """What an MLflow address asks for; without it a new browser is shown traces of chat agents."""
 
@@ -19,10 +22,45 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 """Variable that names an MLflow which homes share."""
 _EXPERIMENTS = "finecap-"
 _SECRET = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
+_MAX_PORT = 65_535
 
 
 class HomeError(RuntimeError):
-    """A home that belongs to another profile."""
+    """A home that belongs to another profile, or a variable that says what cannot be."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a server of `make up` listens."""
+
+    server: str  # as people call it
+    variable: str
+    usual: int
+
+    def number(self, environ: Mapping[str, str] = os.environ) -> int:
+        """The port that the environment asks for.
+
+        Raises:
+            HomeError: what it asks for is no port.
+        """
+        said = environ.get(self.variable) or str(self.usual)
+        if not (said.isdecimal() and 0 < int(said) <= _MAX_PORT):
+            raise HomeError(
+                f"{self.variable} is {said!r}, expected a port from 1 to {_MAX_PORT}, or unset "
+                f"for {self.usual}"
+            )
+        return int(said)
+
+    def address(self, environ: Mapping[str, str] = os.environ) -> str:
+        """Address of the server's pages on this machine."""
+        return f"http://localhost:{self.number(environ)}"
+
+
+DAGSTER = Port("Dagster", "FINECAP_DAGSTER_PORT", 3000)
+MLFLOW = Port("MLflow", "FINECAP_MLFLOW_PORT", 5000)
+SEARCH = Port("the search page", "FINECAP_SERVE_PORT", 8000)
+PORTS = (DAGSTER, MLFLOW, SEARCH)
+"""Of what `make up` starts."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +111,6 @@ class Home:
         return self.path / "reports"
 
     @property
-    def policy(self) -> Path:
-        """When a challenger becomes champion."""
-        return self.root / "mlflow" / "registry.toml"
-
-    @property
     def owner(self) -> str:
         """The profile whose state lies here, "" before its first run."""
         note = self.path / "profile"
@@ -106,22 +139,16 @@ def profile_in(environ: Mapping[str, str] = os.environ) -> str:
 
 def home_of(profile: str, environ: Mapping[str, str] = os.environ) -> Home:
     """The home of the profile with that name."""
-    root = Path(__file__).resolve().parent.parent
     named = environ.get("FINECAP_HOME")
     if named:
-        return Home(root, Path(named).expanduser().resolve())
-    own = root / "var"
-    return Home(root, own if profile == DEFAULT_PROFILE else own / profile)
+        return Home(REPOSITORY, Path(named).expanduser().resolve())
+    own = REPOSITORY / "var"
+    return Home(REPOSITORY, own if profile == DEFAULT_PROFILE else own / profile)
 
 
 def owner(environ: Mapping[str, str] = os.environ) -> str:
     """Who answers for the assets, as the UI shows it: an e-mail address, or `team:<name>`."""
     return environ.get("FINECAP_OWNER") or "team:finecap"
-
-
-def dagster_server(environ: Mapping[str, str] = os.environ) -> str:
-    """Address of the Dagster UI that `make up` opens."""
-    return f"http://localhost:{environ.get('FINECAP_DAGSTER_PORT', '3000')}"
 
 
 def experiment_of(profile: str) -> str:
@@ -146,8 +173,8 @@ def mlflow_server(environ: Mapping[str, str] = os.environ) -> str:
     not what a browser finds it by. Else the shared server, or the one that `make up` starts.
     """
     shared = without_password(tracking_uri(environ))
-    usual = f"http://localhost:{environ.get('FINECAP_MLFLOW_PORT', '5000')}"
-    named = environ.get("FINECAP_MLFLOW_UI") or (shared if shared.startswith("http") else usual)
+    usual = shared if shared.startswith("http") else MLFLOW.address(environ)
+    named = environ.get("FINECAP_MLFLOW_UI") or usual
     return named.rstrip("/")
 
 

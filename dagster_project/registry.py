@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import Actor, Kind, Move, from_text, named, now, one_line, to_text
+from dagster_project.home import Home
+from dagster_project.tracking_store import has_begun
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
@@ -51,7 +53,7 @@ class Registry:
 
     def __init__(self, tracker: "Tracker", name: str = CAPTIONER) -> None:
         """The model `name` in the tracker's store."""
-        self.client = tracker.client
+        self.tracker, self.client = tracker, tracker.client
         self.name = name
         self._lock_file = tracker.folder / ".champion.lock"
 
@@ -206,3 +208,14 @@ class Registry:
         with self._lock_file.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def registry_of(home: Home) -> Registry | None:
+    """A home's captioners; None where none was ever registered. Nothing is created for it."""
+    if not has_begun(home.mlflow):
+        return None
+    from dagster_project.tracking import Tracker
+
+    tracker = Tracker(home.mlflow, "", "")
+    is_there = tracker.client.search_registered_models(f"name = '{CAPTIONER}'")
+    return Registry(tracker) if is_there else None

@@ -12,7 +12,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dagster_project.home import MODEL_TRAINING, Home, home_of, profile_in
+from dagster_project.home import (
+    DAGSTER,
+    MLFLOW,
+    MODEL_TRAINING,
+    PORTS,
+    SEARCH,
+    Home,
+    home_of,
+    profile_in,
+)
 from dagster_project.run import prepare
 from finecap.config import load_profile
 
@@ -24,16 +33,14 @@ def main() -> int:
     profile = load_profile(profile_in())
     home = home_of(profile.name)
     prepare(home, profile)
-    dagster_port = os.environ.get("FINECAP_DAGSTER_PORT", "3000")
-    mlflow_port = os.environ.get("FINECAP_MLFLOW_PORT", "5000")
-    serve_port = os.environ.get("FINECAP_SERVE_PORT", "8000")
-    commands = (_dagster(dagster_port), _mlflow(home, mlflow_port), _search(serve_port))
+    dagster, mlflow, search = (str(port.number()) for port in PORTS)
+    commands = (_dagster(dagster), _mlflow(home, mlflow), _search(search))
     servers = [_start(command, home) for command in commands]
     sys.stdout.write(
         f"profile {profile.name}, state in {home.path}\n"
-        f"Dagster  http://localhost:{dagster_port}\n"
-        f"MLflow   http://localhost:{mlflow_port}/#/experiments?{MODEL_TRAINING}\n"
-        f"search   http://localhost:{serve_port}\n"
+        f"Dagster  {DAGSTER.address()}\n"
+        f"MLflow   {MLFLOW.address()}/#/experiments?{MODEL_TRAINING}\n"
+        f"search   {SEARCH.address()}\n"
         "Ctrl-C stops all\n"
     )
     sys.stdout.flush()

@@ -9,7 +9,8 @@ import dagster as dg
 from dagster_project import shown
 from dagster_project.artifacts import Artifact
 from dagster_project.assets.captioner import CONTROL, by_hand, has_control
-from dagster_project.champion import POLICY, captioner_asset, choose_champion
+from dagster_project.champion import captioner_asset, choose_champion
+from dagster_project.home import POLICY
 from dagster_project.published import log_decision, log_scores, publish_leaderboard
 from dagster_project.run_config import EvaluationRun, Forcible, settings
 from dagster_project.scoring import Parts, evaluating

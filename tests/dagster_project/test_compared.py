@@ -4,7 +4,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 from dagster_project import compared
-from dagster_project.champion import POLICY
+from dagster_project.home import POLICY
 from dagster_project.tracking import Tracker
 from finecap.evaluation.promotion import load_policy
 
