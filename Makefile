@@ -26,8 +26,8 @@ test: ## all tests
 	@.ci/setup --browser
 	@$(PYTHON) -m pytest -q $(ARGS)
 
-up: setup ## Dagster on http://localhost:3000, MLflow on :5000, search on :8000; Ctrl-C stops all
-	@$(PYTHON) -m dagster_project.up
+up: setup ## Dagster on http://localhost:3000, MLflow on :5000, search on :8000; STACK=postgres: as a team has it; Ctrl-C stops all
+	@$(PYTHON) -m dagster_project.up $(if $(STACK),--stack $(STACK))
 
 lint: setup ## ruff
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
@@ -41,11 +41,11 @@ contracts: setup ## import contracts
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
 
-soak: setup ## full counts of kills; a run without network; profile coco at its sizes, weights random
+soak: setup ## full counts of kills; runs without network, in a team's stack; coco at its sizes
 	@FINECAP_CRASHES=20 FINECAP_REAL_SIZES=1 $(PYTHON) -m pytest -q --timeout 3600 \
 		tests/finecap/search/test_crashes.py tests/finecap/models/test_features.py \
 		tests/finecap/profiles tests/dagster_project/test_crashes.py \
-		tests/dagster_project/test_run.py
+		tests/dagster_project/test_run.py tests/dagster_project/test_up.py
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

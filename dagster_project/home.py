@@ -20,6 +20,8 @@ MODEL_TRAINING = "workflowType=machine_learning"
 
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 """Variable that names an MLflow which homes share."""
+BACKEND_URI = "MLFLOW_BACKEND_STORE_URI"
+"""Variable that names the database of an MLflow server; its clients know the server alone."""
 _EXPERIMENTS = "finecap-"
 _SECRET = re.compile(r"(?<=://)[^/?#]*@|[?#].*")
 _MAX_PORT = 65_535
@@ -61,6 +63,10 @@ MLFLOW = Port("MLflow", "FINECAP_MLFLOW_PORT", 5000)
 SEARCH = Port("the search page", "FINECAP_SERVE_PORT", 8000)
 PORTS = (DAGSTER, MLFLOW, SEARCH)
 """Of what `make up` starts."""
+POSTGRES = Port("PostgreSQL", "FINECAP_POSTGRES_PORT", 5432)
+CODE = Port("the code location", "FINECAP_CODE_PORT", 4000)
+STACK_PORTS = (POSTGRES, CODE, *PORTS)
+"""Of what `make up STACK=postgres` starts."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ class Home:
     def tracking_store(self) -> Path:
         """The tracking store's database; absent before anything was tracked."""
         return self.mlflow / "mlflow.db"
+
+    @property
+    def stack(self) -> Path:
+        """What `make up STACK=postgres` keeps: the database, and how to reach it."""
+        return self.path / "stack"
 
     @property
     def dagster(self) -> Path:

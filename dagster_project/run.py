@@ -20,6 +20,7 @@ from rich.console import Console
 
 from dagster_project.bars import bars
 from dagster_project.home import DEFAULT_PROFILE, Home, home_of, profile_in
+from dagster_project.instance import write_instance
 from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore
 from finecap.config import Profile, load_profile
 
@@ -32,25 +33,6 @@ COLUMNS = {
     "repetition_rate": "repetition",
 }
 """Of the table that ends a run."""
-
-_INSTANCE = """\
-# Written by dagster_project.run; edit it freely, it is not written again.
-telemetry:
-  enabled: false
-# No newsletter dialogue over the first page a person sees.
-nux:
-  enabled: false
-# Whether the index is as recent as it should be (see `caption_index`).
-freshness:
-  enabled: true
-python_logs:
-  python_log_level: INFO
-run_coordinator:
-  module: dagster._core.run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    max_concurrent_runs: 1
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,11 +121,7 @@ def with_checkpoints(
 def prepare(home: Home, profile: Profile) -> None:
     """Bind the home to the profile and point Dagster and its processes at it."""
     home.claim(profile.name)
-    home.dagster.mkdir(parents=True, exist_ok=True)
-    settings = home.dagster / "dagster.yaml"
-    if not settings.is_file():
-        settings.write_text(_INSTANCE)
-    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ["DAGSTER_HOME"] = str(write_instance(home))
     os.environ["FINECAP_HOME"] = str(home.path)
     # No telemetry from any of the three; a user who sets these otherwise is left alone.
     for name in ("DAGSTER_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):

@@ -1,124 +1,92 @@
 """`python -m dagster_project.up`: Dagster, MLflow and the search page of one profile, together.
 
-Three servers as child processes; Ctrl-C, or the end of any, stops all. Ports come from
-`FINECAP_DAGSTER_PORT`, `FINECAP_MLFLOW_PORT` and `FINECAP_SERVE_PORT`.
+The servers are child processes; their addresses are said when all answer. Ctrl-C, or the end of
+any, stops all. Ports are `home`'s. `--stack postgres` serves the home as a team's servers would.
 """
 
+import argparse
 import os
+import shlex
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
+from typing import NoReturn
 
 from dagster_project.home import (
     DAGSTER,
     MLFLOW,
     MODEL_TRAINING,
-    PORTS,
     SEARCH,
     Home,
+    HomeError,
     home_of,
     profile_in,
 )
-from dagster_project.run import prepare
-from finecap.config import load_profile
+from dagster_project.run import prepare, say
+from dagster_project.servers import ServerError, Servers, check_ports
+from dagster_project.stack import ENVIRONMENT, STACKS, Stack
+from finecap.config import Profile, load_profile
+from finecap.training.lock import InUseError, locked
 
-_GRACE_S = 10
+_ADVICE = "`make up` serves it already. Ctrl-C there, or an end to that process, stops it"
 
 
-def main() -> int:
-    """Serve until interrupted; 0 then, else the code of the server that ended."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; 0 then, else 1."""
+    stack = STACKS[_options(arguments).stack]
     profile = load_profile(profile_in())
     home = home_of(profile.name)
-    prepare(home, profile)
-    dagster, mlflow, search = (str(port.number()) for port in PORTS)
-    commands = (_dagster(dagster), _mlflow(home, mlflow), _search(search))
-    servers = [_start(command, home) for command in commands]
-    sys.stdout.write(
-        f"profile {profile.name}, state in {home.path}\n"
-        f"Dagster  {DAGSTER.address()}\n"
-        f"MLflow   {MLFLOW.address()}/#/experiments?{MODEL_TRAINING}\n"
-        f"search   {SEARCH.address()}\n"
-        "Ctrl-C stops all\n"
-    )
-    sys.stdout.flush()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _wait(servers)
+        with locked(home.path / "up.lock", str(home.path), _ADVICE):
+            serve(stack, home, profile)
     except KeyboardInterrupt:
         return 0
-    finally:
-        _stop(servers)
+    except (ServerError, InUseError, HomeError) as error:
+        sys.stderr.write(f"make up: {error}\n")
+    return 1
 
 
-def _dagster(port: str) -> list[str]:
-    """Webserver and daemon, which ticks schedules and sensors, on our code location."""
-    binary = str(Path(sys.executable).with_name("dg"))
-    location = ["--no-check-yaml", "--use-active-venv", "--log-level", "warning"]
-    return [binary, "dev", "--port", port, *location]
+def serve(stack: Stack, home: Home, profile: Profile) -> NoReturn:
+    """Serve until interrupted, or until one of the servers ends.
+
+    Raises:
+        ServerError: one of them cannot be had, or has ended.
+    """
+    check_ports(stack.ports)
+    os.environ.update(stack.environment(home))
+    prepare(home, profile)
+    with Servers(home.root) as servers:
+        for group in stack.servers(home):
+            say(f"starting {', '.join(server.name for server in group)}")
+            servers.start(*group)
+        say(_welcome(stack, home, profile))
+        servers.watch()
 
 
-def _mlflow(home: Home, port: str) -> list[str]:
-    """The tracking server; one worker, since one person looks."""
-    home.mlflow.mkdir(parents=True, exist_ok=True)
-    store = f"sqlite:///{home.tracking_store}"
-    places = ["--default-artifact-root", (home.mlflow / "artifacts").as_uri()]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, *places]
-    return [*command, "--port", port, "--workers", "1"]
-
-
-def _search(port: str) -> list[str]:
-    """The search page; it waits for the index where there is none yet."""
-    return [sys.executable, "-m", "finecap.cli", "serve", "--port", port]
-
-
-def _start(command: Sequence[str], home: Home) -> "subprocess.Popen[bytes]":
-    """A server in a process group of its own, so that its children stop with it."""
-    environment = {
-        **os.environ,
-        # Its background jobs serve tracing, which nothing here uses.
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "VIRTUAL_ENV": str(Path(sys.executable).parent.parent),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    return subprocess.Popen(command, cwd=home.root, env=environment, start_new_session=True)  # noqa: S603
-
-
-def _wait(servers: Sequence["subprocess.Popen[bytes]"]) -> int:
-    """Return when a server ends, with its code."""
-    while True:
-        for server in servers:
-            code = server.poll()
-            if code is not None:
-                return code
-        time.sleep(0.5)
-
-
-def _stop(servers: Sequence["subprocess.Popen[bytes]"]) -> None:
-    """Ask each group to end, and make sure."""
-    for server in servers:
-        _signal(server, signal.SIGINT)
-    deadline = time.monotonic() + _GRACE_S
-    for server in servers:
-        try:
-            server.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            _signal(server, signal.SIGKILL)
-
-
-def _signal(server: "subprocess.Popen[bytes]", number: int) -> None:
-    """Send a signal to the server's group, which may have ended already."""
-    try:
-        os.killpg(server.pid, number)
-    except ProcessLookupError:
-        return
+def _welcome(stack: Stack, home: Home, profile: Profile) -> str:
+    """Where everything is."""
+    lines = [
+        f"profile {profile.name}, state in {home.path}",
+        f"Dagster  {DAGSTER.address()}",
+        f"MLflow   {MLFLOW.address()}/#/experiments?{MODEL_TRAINING}",
+        f"search   {SEARCH.address()}",
+    ]
+    if stack is not STACKS["local"]:
+        file = shlex.quote(str(home.stack / ENVIRONMENT))
+        lines.append(f"commands in another terminal: `. {file}` first, then e.g. `make run`")
+    return "\n".join([*lines, "Ctrl-C stops all"])
 
 
 def _interrupt(*_: object) -> None:
     """Treat a polite kill like Ctrl-C."""
     raise KeyboardInterrupt
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dagster_project.up", description=__doc__)
+    parser.add_argument("--stack", choices=list(STACKS), default="local")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,18 @@
 
 import re
 import socket
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from dagster_project import compared, up
+from dagster_project import compared, stack
 from dagster_project.compared import CAPTIONER, captioners_page, compare_page
 from dagster_project.dataset_input import DataSet
-from dagster_project.home import Home, mlflow_server
+from dagster_project.home import Home
 from dagster_project.served import Model, model_of
+from dagster_project.servers import Servers
 from dagster_project.tracking import Tracker
 from finecap.config import load_profile
 from tests.browser import Browser, find_browser
@@ -26,7 +25,6 @@ R1 = {"cider": 0.01, "clip_s": 0.6, "cider_clip_s": 0.2, "clip_s_grammar": 0.5,
       "clip_s_grammar_attribute": 0.7}  # fmt: skip
 DATA = DataSet("scenes", "0" * 32 + ".dir", Path("/data"), {"train": 7, "val": 2, "test": 3})
 WAIT_MS = 30_000  # of the page's own time
-START_S = 240
 
 
 def tracked(home: Home) -> dict[str, str]:
@@ -68,24 +66,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator
         port = str(free.getsockname()[1])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINECAP_MLFLOW_PORT", port)
-        server = up._start(up._mlflow(home, port), home)
-        try:
-            wait_for(f"{mlflow_server()}/health")
+        with Servers(home.root) as servers:
+            servers.start(stack.own_mlflow(home))
             yield found
-        finally:
-            up._stop([server])
-
-
-def wait_for(address: str) -> None:
-    deadline = time.monotonic() + START_S
-    while True:
-        try:
-            with urllib.request.urlopen(address, timeout=5):  # noqa: S310  our own server
-                return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
 
 
 def chosen(dom: str) -> list[str]:

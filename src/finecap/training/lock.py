@@ -18,23 +18,29 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+ADVICE = (
+    "two runs at once would write into each other's files. Wait until it has ended, or end it, and "
+    "run again; it will go on from the last checkpoint"
+)
+
 
 class InUseError(RuntimeError):
     """Another run holds the folder."""
 
 
 @contextmanager
-def locked(file: Path, what: str) -> Generator[None]:
+def locked(file: Path, what: str, advice: str = ADVICE) -> Generator[None]:
     """Hold the lock on `file` for the block.
 
     Args:
         file: made for it, with its folder.
         what: it stands for, as the message of a refusal begins.
+        advice: as it ends.
 
     Raises:
         InUseError: another run holds it; says who, where, since when, and what to do.
     """
-    stream = _taken(file, what)
+    stream = _taken(file, what, advice)
     try:
         yield
     finally:
@@ -57,20 +63,17 @@ def is_locked(file: Path) -> bool:
     return False
 
 
-def refusal(file: Path, what: str) -> InUseError:
+def refusal(file: Path, what: str, advice: str = ADVICE) -> InUseError:
     """The error that says who holds the lock on `file`."""
     try:
         holder = json.loads(file.read_text())
         who = f"process {holder['pid']} on {holder['host']} since {holder['since']}"
     except (FileNotFoundError, json.JSONDecodeError):  # not written yet, or just given back
         who = "another process"
-    return InUseError(
-        f"{what} is in use by {who}: two runs at once would write into each other's files. Wait "
-        "until it has ended, or end it, and run again; it will go on from the last checkpoint"
-    )
+    return InUseError(f"{what} is in use by {who}: {advice}")
 
 
-def _taken(file: Path, what: str) -> IO[str]:
+def _taken(file: Path, what: str, advice: str) -> IO[str]:
     """The file, open and locked; whoever held it last is overwritten."""
     file.parent.mkdir(parents=True, exist_ok=True)
     stream = file.open("a+")
@@ -78,10 +81,10 @@ def _taken(file: Path, what: str) -> IO[str]:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         stream.close()
-        raise refusal(file, what) from None
+        raise refusal(file, what, advice) from None
     if not _is_at(stream, file):  # given back, and so removed, since it was opened
         stream.close()
-        return _taken(file, what)
+        return _taken(file, what, advice)
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     stream.truncate(0)
     json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, stream)

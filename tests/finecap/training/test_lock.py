@@ -110,3 +110,12 @@ def test_a_folder_that_was_made_anew_keeps_its_new_holders_file(file: Path) -> N
         second.__enter__()
     assert is_locked(file)
     second.__exit__(None, None, None)
+
+
+def test_a_refusal_ends_with_the_advice_that_fits(file: Path) -> None:
+    with (
+        another_process(file),
+        pytest.raises(InUseError, match=r": stop it there$"),
+        locked(file, "home", "stop it there"),
+    ):
+        pass
