@@ -1,6 +1,8 @@
 """The Dockerfile, as far as reading it can tell: pinned, slim, never root, and of this tree."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -37,10 +39,41 @@ def test_target_exists_and_does_not_end_as_root(target: str):
     assert users[-1].split(":")[0] not in {"root", "0"}
 
 
-def test_base_is_pinned_to_a_patch_version_and_slim():
+def test_base_is_pinned_to_a_patch_version_and_its_digest_and_slim():
     (version,) = [line for line in INSTRUCTIONS if line.startswith("ARG PYTHON=")]
-    assert re.fullmatch(r"ARG PYTHON=3\.1[12]\.\d+-slim-[a-z]+", version)
+    assert re.fullmatch(r"ARG PYTHON=3\.1[12]\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", version)
     assert "latest" not in TEXT
+
+
+def test_hadolint_finds_nothing():
+    program = Path(sys.executable).with_name("hadolint")
+    ran = subprocess.run(
+        [program, ROOT / "Dockerfile"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_installer_is_pinned():
+    assert re.search(r"pip install --no-cache-dir uv==\d+\.\d+\.\d+ ", TEXT)
+
+
+def test_no_secret_is_built_in():
+    told = [line for line in INSTRUCTIONS if line.startswith(("ARG ", "ENV "))]
+    assert not [line for line in told if re.search("PASSWORD|SECRET|TOKEN|KEY", line)]
+
+
+def test_nothing_is_fetched_by_add_and_package_lists_are_removed():
+    assert not any(line.startswith("ADD ") for line in INSTRUCTIONS)
+    for line in INSTRUCTIONS:
+        if "apt-get install" in line:
+            assert "--no-install-recommends" in line
+            assert "rm -rf /var/lib/apt/lists/*" in line
+
+
+def test_folders_that_volumes_are_mounted_on_belong_to_the_user():
+    mounted = set(re.findall(r"\w+:(/app/[\w/]+)", (ROOT / "compose.yaml").read_text()))
+    (made,) = [line for line in stages()["runtime"] if "install --directory" in line]
+    assert {"/app/var", "/app/artifacts"} <= mounted & set(made.split())
 
 
 def test_only_the_first_stage_comes_from_outside():
@@ -56,7 +89,8 @@ def test_images_carry_no_build_tools():
 def test_search_image_is_made_without_the_pipelines_packages():
     installs = [line for line in stages()["builder"] if "uv pip install" in line]
     assert installs
-    assert not any("[pipeline]" in line for line in installs)
+    assert not any(re.search(r"\[.*(pipeline|team)", line) for line in installs)
+    assert any("'.[postgres]'" in line for line in installs)
     assert any("--from=builder " in line for line in stages()["search"])
 
 
@@ -67,6 +101,7 @@ def test_search_needs_no_orchestration_and_the_pipeline_extra_holds_it():
     heavy = {"dagster", "dagster-webserver", "mlflow", "dvc", "great_expectations"}
     assert names.isdisjoint(extra | heavy)
     assert heavy <= extra
+    assert any("'.[pipeline,team]'" in line for line in stages()["pipeline-builder"])
     assert "'.[pipeline]'" in (ROOT / ".ci" / "setup").read_text()
 
 
