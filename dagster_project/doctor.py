@@ -1,14 +1,14 @@
 """`finecap doctor`: whether this installation and this home can run, and what mends them.
 
-It reads, and changes nothing. Each examination is a function that yields findings
-(`installation`, `stores`); one that fails in a way nobody foresaw is a finding too, because whoever
+It reads, and changes nothing. Each examination is a function that yields findings (`installation`,
+`shared_stores`, `stores`); one that fails in a way nobody foresaw is a finding too, because whoever
 asks a doctor wants all of the answer.
 """
 
 import os
 from collections.abc import Callable, Mapping
 
-from dagster_project import installation, stores
+from dagster_project import installation, shared_stores, stores
 from dagster_project.findings import Finding, Findings
 from dagster_project.home import Home
 from finecap.config import Profile
@@ -31,8 +31,10 @@ def examined(home: Home, profile: Profile, environ: Mapping[str, str] = os.envir
         "profile": lambda: installation.files_of(profile),
         "home": lambda: stores.home_folder(home, profile),
         "data": lambda: stores.data(home, profile),
+        "postgres": lambda: shared_stores.databases(environ),
+        "server": lambda: shared_stores.server(environ),
         "mlflow": lambda: stores.tracking(home),
-        "dagster": lambda: stores.dagster(home),
+        "dagster": lambda: stores.dagster(home, environ),
         "index": lambda: stores.index(home),
         "ports": lambda: stores.ports(environ),
     }

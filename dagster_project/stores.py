@@ -13,6 +13,8 @@ from pathlib import Path
 
 from dagster_project.findings import Finding, Findings, State
 from dagster_project.home import PORTS, Home, tracking_uri
+from dagster_project.instance import instance_folder, storage_url
+from dagster_project.shared_stores import fault_of
 from dagster_project.tracking_store import has_begun
 from finecap.config import Profile
 
@@ -86,14 +88,18 @@ def tracking(home: Home) -> Findings:
         yield Finding("mlflow", "ok", f"v{version.version} is champion")
 
 
-def dagster(home: Home) -> Findings:
-    """Dagster's runs."""
+def dagster(home: Home, environ: Mapping[str, str] = os.environ) -> Findings:
+    """Dagster's runs, and where they are kept."""
     import dagster as dg
 
-    if not (home.dagster / "dagster.yaml").is_file():
-        yield Finding("dagster", "ok", "nothing has run yet")
+    url, folder = storage_url(environ), instance_folder(home, environ)
+    where = "in PostgreSQL" if url else "in SQLite"
+    if not (folder / "dagster.yaml").is_file():
+        yield Finding("dagster", "ok", f"nothing has run yet; runs are kept {where}")
         return
-    with dg.DagsterInstance.from_config(str(home.dagster)) as instance:
+    if url and fault_of(url):
+        return  # what is wrong is said of the database
+    with dg.DagsterInstance.from_config(str(folder)) as instance:
         filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
         started = [run.run_id[:8] for run in instance.get_runs(filters)]
     if started:
@@ -101,7 +107,7 @@ def dagster(home: Home) -> Findings:
         fix = "if no process is at work on it, terminate it in the UI (`make up`)"
         yield Finding("dagster", "warn", said, fix)
     else:
-        yield Finding("dagster", "ok", "no run is unfinished")
+        yield Finding("dagster", "ok", f"no run is unfinished; they are kept {where}")
 
 
 def index(home: Home) -> Findings:
