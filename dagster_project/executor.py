@@ -1,5 +1,7 @@
 """How steps are run: two side by side, and the pipeline's MLflow run ends with the Dagster run.
 
+In Kubernetes each is a pod instead, and its own process; which it asks for is `pods`'s.
+
 Only the process that executes a run sees its end however it is started, from a terminal, the UI or
 a schedule: a step does not know that it is the last, and sensors tick in a daemon that a terminal
 does without. A lock, which dies with that process, tells others that it is alive: what `kill -9`
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
+from dagster_project import pods
 from dagster_project.home import Home, experiment_of
 from dagster_project.outage import Say, is_outage
 from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore, has_begun
@@ -32,16 +35,30 @@ _ENDS = {
 
 def tracked_executor(home: Home, profile: str) -> dg.ExecutorDefinition:
     """The executor of all jobs of a profile."""
-    start = {"forkserver": {"preload_modules": PRELOADED}}
-    inner = dg.multiprocess_executor.configured({"max_concurrent": 2, "start_method": start})
+    inner = _by_pods() if pods.is_chosen() else _by_processes()
     assert inner.executor_creation_fn is not None  # noqa: S101  Dagster's own has one
     create = inner.executor_creation_fn
     return dg.ExecutorDefinition(
-        name="multiprocess",
+        name=inner.name,
         config_schema=cast("Any", inner.config_schema),
         requirements=inner.get_requirements,
         executor_creation_fn=lambda context: TrackedExecutor(create(context), home, profile),
     )
+
+
+def _by_processes() -> dg.ExecutorDefinition:
+    """A process of this machine per step."""
+    start = {"forkserver": {"preload_modules": PRELOADED}}
+    return dg.multiprocess_executor.configured(
+        {"max_concurrent": 2, "start_method": start}, name="multiprocess"
+    )
+
+
+def _by_pods() -> dg.ExecutorDefinition:
+    """A pod per step; as many as pools and nodes allow."""
+    from dagster_k8s import k8s_job_executor
+
+    return k8s_job_executor
 
 
 class TrackedExecutor(dg.Executor):

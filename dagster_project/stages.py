@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dagster_project import metadata
+from dagster_project import metadata, pods
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.dataset_input import DataSet, data_set
 from dagster_project.home import Home, experiment_of, owner
@@ -297,7 +297,7 @@ def stage(
             group_name=group,
             code_version=code_version(modules, files, packages),
             io_manager_key="artifacts",
-            op_tags={"dagster/priority": str(priority)},
+            op_tags={"dagster/priority": str(priority), pods.TAG: pods.pod(kinds)},
             kinds=set(kinds),
             owners=[owner()],
             pool=pool or (GPU if "pytorch" in kinds else None),
