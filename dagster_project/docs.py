@@ -1,9 +1,9 @@
 """`python -m dagster_project.docs`: the README's generated blocks, as `make docs` writes them.
 
 A block lies between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what it says comes from the code
-alone: the asset graph, the command line, the profile's stages, the metrics, the end of a run. A
-test compares, so that the README cannot fall behind. The block of measured results is written by
-`make study`, everything outside blocks by people.
+alone: the asset graph, the command line, the profile's stages, the metrics, the end of a run, sums
+for many images. A test compares, so that the README cannot fall behind. The block of measured
+results is written by `make study`, everything outside blocks by people.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any, get_args
 import click
 import typer
 
-from dagster_project import run
+from dagster_project import run, scale
 from dagster_project.definitions import all_assets
 from dagster_project.home import DEFAULT_PROFILE, Home
 from finecap import cli
@@ -67,6 +67,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "metrics": definitions.markdown,
     "next_steps": next_steps,
+    "scale": scale.table,
     "settings": settings,
 }
 
