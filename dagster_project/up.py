@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stack = STACKS[_options(arguments).stack]
     profile = load_profile(profile_in())
     home = home_of(profile.name)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         with locked(home.path / "up.lock", str(home.path), _ADVICE):
             serve(stack, home, profile)
@@ -79,7 +80,7 @@ def _welcome(stack: Stack, home: Home, profile: Profile) -> str:
 
 
 def _interrupt(*_: object) -> None:
-    """Treat a polite kill like Ctrl-C."""
+    """Treat a polite kill, and a terminal that is closed, like Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -136,7 +136,10 @@ def test_every_server_answers_and_all_end_with_the_database(up: Up):
         assert "make up: PostgreSQL was ended by SIGKILL; all it said is in" in up.said
     secret = (up.home.stack / "pgpass").read_text().strip().rpartition(":")[2]
     assert secret not in up.said + (up.home.stack / ENVIRONMENT).read_text()
-    assert not _left(up)
+    deadline = time.monotonic() + 60
+    while (left := _left(up)) and time.monotonic() < deadline:
+        time.sleep(0.3)
+    assert not left
 
 
 @pytest.mark.slow
