@@ -30,6 +30,7 @@ VARIABLES = frozenset(
         "FINECAP_EXECUTOR",
         "FINECAP_GPU_NODES",
         "FINECAP_CODE_PORT",
+        "FINECAP_LOG",
         "FINECAP_MLFLOW_PORT",
         "FINECAP_MLFLOW_UI",
         "FINECAP_SERVE_PORT",

@@ -28,6 +28,12 @@ freshness:
   enabled: true
 python_logs:
   python_log_level: INFO
+  # Writes only where FINECAP_LOG=json.
+  dagster_handler_config:
+    handlers:
+      json:
+        class: dagster_project.logs.JsonHandler
+        level: DEBUG
 run_coordinator:
   module: dagster._core.run_coordinator
   class: QueuedRunCoordinator

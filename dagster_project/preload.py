@@ -15,6 +15,7 @@ import PIL.Image
 from mlflow.utils.requirements_utils import _init_packages_to_modules_map
 
 import dagster_project.promotion
+import dagster_project.system_metrics
 import dagster_project.tracking
 import finecap.evaluation.evaluate
 import finecap.evaluation.report

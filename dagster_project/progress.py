@@ -11,6 +11,7 @@ import time
 import dagster as dg
 
 from dagster_project.bars import ENDED, STARTED, append
+from dagster_project.logs import is_json
 
 _WIDTH = 36  # of the asset's column
 _SKIPPED = "Dependencies for step"
@@ -48,7 +49,9 @@ class _Handler(logging.StreamHandler):
     """Writes what `_Lines` did not leave empty."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record's line, if it has one."""
+        """Write the record's line, if it has one; machines are told by `logs`."""
+        if is_json():
+            return
         line = self.format(record)
         if line and not append(*_said(record), line):
             sys.stderr.write(f"{line}\n")

@@ -181,13 +181,17 @@ class Stages(dg.ConfigurableResource):
             return self._write(context, plan, work, details, History())
         name = registered.run_name(plan.asset)
         tags, data = tags_of(plan, registered), self.data_of(plan.data_md5, plan.inputs)
+        from dagster_project.system_metrics import monitored
+
         with unfinished(self._unfinished(plan)) as kept:
             if is_anew:
                 kept.empty()
             before = kept.run_id
-            with self.tracker(context).child(
+            tracker = self.tracker(context)
+            opened = tracker.child(
                 name, plan.config, tags, before, data=data, awaited=registered.awaited
-            ) as run:
+            )
+            with opened as run, monitored(tracker, run.run_id):
                 kept.report_to(run)
                 if before not in {None, run.run_id}:
                     context.log.warning(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FLUSH_S = 5.0
 TRAINING = "train/"
 """Prefix of what training reports; `val/` and `test/` are evaluations', alike for captioners."""
+SYSTEM = "system/"
+"""Prefix of what `system_metrics` samples."""
 Point = tuple[str, int, str]
 """Metric, step, and value: its `repr`, since NaN equals nothing and two phases share steps."""
 _MAX_BATCH = 900  # metrics; MLflow takes 1,000
@@ -110,9 +112,10 @@ def as_training(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def points_of(client: "MlflowClient", run_id: str) -> set[Point]:
-    """The points that a run has."""
+    """The points that a run has, of its machine's left out."""
     return {
         (name, metric.step, repr(float(metric.value)))
         for name in client.get_run(run_id).data.metrics
+        if not name.startswith(SYSTEM)
         for metric in client.get_metric_history(run_id, name)
     }

@@ -23,7 +23,7 @@ from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dagster_project.home import TRACKING_URI, tracking_uri, without_password
 
@@ -94,7 +94,7 @@ class TrackingStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._shared = tracking_uri()
+        self._shared = _signed_in(tracking_uri())
 
     @property
     def is_shared(self) -> bool:
@@ -195,6 +195,19 @@ class TrackingStore:
                 f"MLflow at {self.place} holds the models of profile {owner!r}, expected "
                 f"{profile!r}: give each profile a server, or unset {TRACKING_URI} for this one"
             )
+
+
+def _signed_in(uri: str) -> str:
+    """A server's address without user and password, which MLflow is told by variables instead.
+
+    In the address they would stand in its error messages.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in SERVER or parts.username is None:
+        return uri
+    os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+    os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    return without_password(uri)
 
 
 def _ask(uri: str) -> None:
