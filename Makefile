@@ -9,7 +9,7 @@ export FINECAP_PROFILE
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test up lint types contracts study soak bench docs data-new-version
+.PHONY: help setup run test up lint types contracts audit study soak bench docs data-new-version
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 18
@@ -37,6 +37,9 @@ types: setup ## pyright
 
 contracts: setup ## import contracts
 	@.venv/bin/lint-imports
+
+audit: setup ## known vulnerabilities of what is installed (needs the network)
+	@$(PYTHON) .ci/audit
 
 study: setup ## the chain once per seed, e.g. make study SEEDS=0,1,2
 	@$(PYTHON) -m dagster_project.study --seeds $(SEEDS)
