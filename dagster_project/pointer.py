@@ -7,16 +7,20 @@ the run and says what to do. Where no pointer exists yet, one is written; its co
 `dvc add` writes, without a second copy of the data in DVC's cache.
 """
 
+import hashlib
 import json
+import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from dagster_project.versions import folder_md5, folder_signature
 
+_NAMED = 5  # files in a message
 _MD5 = re.compile(r"^[0-9a-f]{32}\.dir$")
 
 
@@ -79,7 +83,7 @@ def ensure_data(
     """
     expected = pointer_md5(pointer)
     if not folder.is_dir():
-        _obtain(folder, pointer, expected, draw, say)
+        _obtain(folder, pointer, expected, cache, draw, say)
     md5, size, files = cached_md5(folder, cache)
     if expected is None:
         write_pointer(pointer, folder, md5, size, files)
@@ -114,13 +118,14 @@ def _obtain(
     folder: Path,
     pointer: Path,
     expected: str | None,
+    cache: Path,
     draw: Callable[[Path], None] | None,
     say: Callable[[str], None],
 ) -> None:
     """Restore the missing folder from DVC, or draw it."""
     failure = "there is no pointer to fetch it by"
     if expected is not None:
-        failure = _pull(pointer)
+        failure = _pull(pointer) or _corruption(folder, pointer, expected, cache)
         if not failure:
             say(f"fetched {folder.name} by {pointer.name}")
             return
@@ -145,12 +150,67 @@ def _pull(pointer: Path) -> str:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    try:
-        with Repo(str(pointer.parent)) as repo:
-            repo.pull(targets=[str(pointer)])
-    except DvcException as error:
-        return f"dvc pull: {' '.join(str(error).split())[:200]}"
+    with _errors_of("dvc_data") as said:
+        try:
+            with Repo(str(pointer.parent)) as repo:
+                repo.pull(targets=[str(pointer)])
+        except DvcException as error:
+            about = ": ".join([f"dvc pull: {' '.join(str(error).split())[:200]}", *said[:1]])
+            return about + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
     return ""
+
+
+def _corruption(folder: Path, pointer: Path, expected: str, cache: Path) -> str:
+    """Which fetched files are not what they were added as, and are removed; empty where all are.
+
+    DVC takes a remote's word for what an object holds, and its own cache then has it so.
+    """
+    if cached_md5(folder, cache)[0] == expected:
+        return ""
+    from dvc.repo import Repo
+
+    with Repo(str(pointer.parent)) as repo:
+        objects = Path(repo.cache.local.path)
+    manifest = json.loads(_object(objects, expected).read_text())
+    wrong = [entry for entry in manifest if _md5(folder / entry["relpath"]) != entry["md5"]]
+    for entry in wrong:
+        _object(objects, entry["md5"]).unlink(missing_ok=True)
+    _remove(folder)
+    names = ", ".join(f"{e['relpath']} (object {e['md5']})" for e in wrong[:_NAMED])
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    return (
+        f"the remote's copy of {names}{more} is corrupt; what was fetched was removed. `dvc push` "
+        "it again from where the data is whole, after removing the remote's object"
+    )
+
+
+def _object(objects: Path, md5: str) -> Path:
+    return objects / md5[:2] / md5[2:]
+
+
+def _md5(file: Path) -> str:
+    """A file's md5; empty where there is none."""
+    if not file.is_file():
+        return ""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "md5").hexdigest()
+
+
+@contextmanager
+def _errors_of(logger: str) -> Iterator[list[str]]:
+    """First lines of the errors that a package logs inside; its exceptions only count them."""
+    said: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage().partition("\n")[0])
+
+    listener = Listener(logging.ERROR)
+    logging.getLogger(logger).addHandler(listener)
+    try:
+        yield said
+    finally:
+        logging.getLogger(logger).removeHandler(listener)
 
 
 def _remove(folder: Path) -> None:

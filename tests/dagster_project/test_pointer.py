@@ -129,3 +129,41 @@ def test_lost_remote_falls_back_to_drawing_and_is_verified(repo_with_remote: Pat
     remove(repo_with_remote / ".dvc" / "cache")
     remove(repo_with_remote.parent / "remote")
     assert ensure(repo_with_remote) == pointer_md5(repo_with_remote / "data.dvc")
+
+
+def forget(root: Path) -> Path:
+    """Leave the remote alone with the data; the object of the picture there."""
+    remove(root / "data")
+    remove(root / ".dvc" / "cache")
+    remote = (root.parent / "remote").rglob("*")
+    return next(f for f in remote if f.is_file() and f.read_bytes() == b"picture")
+
+
+def test_corrupt_object_of_the_remote_is_named_and_never_becomes_data(repo_with_remote: Path):
+    stored = forget(repo_with_remote)
+    stored.chmod(0o644)
+    stored.write_bytes(b"garbage")
+    md5 = stored.parent.name + stored.name
+    said = rf"images/1.png \(object {md5}\) is corrupt; what was fetched was removed"
+    with pytest.raises(DataMismatchError, match=said):
+        ensure(repo_with_remote, drawing=None)
+    assert not (repo_with_remote / "data").exists()
+    stored.write_bytes(b"picture")
+    ensure(repo_with_remote, drawing=None)  # the local cache kept nothing of it
+    assert (repo_with_remote / "data" / "images" / "1.png").read_bytes() == b"picture"
+
+
+def test_object_that_the_remote_lost_is_named(repo_with_remote: Path):
+    stored = forget(repo_with_remote)
+    stored.unlink()
+    with pytest.raises(DataMismatchError, match=f"failed to transfer '{stored.parent.name}"):
+        ensure(repo_with_remote, drawing=None)
+    assert not (repo_with_remote / "data").exists()
+
+
+def test_remote_that_is_gone_is_said(repo_with_remote: Path):
+    forget(repo_with_remote)
+    remove(repo_with_remote.parent / "remote")
+    with pytest.raises(DataMismatchError, match=r"cannot be had: dvc pull: .* Configure a DVC"):
+        ensure(repo_with_remote, drawing=None)
+    assert not (repo_with_remote / "data").exists()
