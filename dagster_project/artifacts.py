@@ -94,17 +94,12 @@ class ArtifactStore:
         _sweep(home)
         partial = home / f"{_PARTIAL}{version}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         partial.mkdir()
-        try:
-            yield partial
-        except BaseException as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            if is_no_space(error):
-                raise NoSpaceError(
-                    errno.ENOSPC,
-                    f"{asset}: no space left on the disk of {home}; the half-written artifact "
-                    "was removed: free some space, then run again",
-                ) from error
-            raise
+        with naming_full_disk(asset, str(home), "the half-written artifact was removed"):
+            try:
+                yield partial
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
 
     def publish(self, partial: Path, artifact: Artifact) -> Artifact:
         """Mark `partial` complete and move it into place; replaces an older one of that version."""
@@ -128,10 +123,31 @@ class ArtifactStore:
         return self.get(artifact.asset, artifact.data_version)
 
 
+@contextmanager
+def naming_full_disk(asset: str, place: str, kept: str) -> Iterator[None]:
+    """Let a full disk end the block with a clear message.
+
+    Args:
+        asset: that is at work.
+        place: whose disk it is.
+        kept: what becomes of the work.
+
+    Raises:
+        NoSpaceError: the disk filled up.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not is_no_space(error) or isinstance(error, NoSpaceError):
+            raise
+        said = f"{asset}: no space left on the disk of {place}; {kept}: free some space, run again"
+        raise NoSpaceError(errno.ENOSPC, said) from error
+
+
 def is_no_space(error: BaseException | None) -> bool:
     """Whether a full disk is behind `error`; libraries wrap it in errors of their own."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return True
         if any(phrase in str(error).lower() for phrase in _NO_SPACE):
             return True

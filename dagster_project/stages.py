@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dagster_project import metadata, pods
-from dagster_project.artifacts import Artifact, ArtifactStore
+from dagster_project.artifacts import Artifact, ArtifactStore, naming_full_disk
 from dagster_project.dataset_input import DataSet, data_set
 from dagster_project.home import Home, experiment_of, owner
 from dagster_project.outage import patiently
@@ -258,7 +258,9 @@ class Stages(dg.ConfigurableResource):
                 )
             return version
 
-        version = patiently(enter, artifact.asset, tracker.say)
+        kept = f"the artifact in {artifact.path} is whole, and the next run registers it"
+        with naming_full_disk(artifact.asset, tracker.place, kept):
+            version = patiently(enter, artifact.asset, tracker.say)
         run_id = version.run_id or ""
         return {
             "registered_model": f"{version.name} v{version.version}",
