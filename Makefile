@@ -48,7 +48,8 @@ soak: setup ## full counts of kills; runs without network, in a team's stack; co
 	@FINECAP_CRASHES=20 FINECAP_REAL_SIZES=1 $(PYTHON) -m pytest -q --timeout 3600 \
 		tests/finecap/search/test_crashes.py tests/finecap/models/test_features.py \
 		tests/finecap/profiles tests/dagster_project/test_crashes.py \
-		tests/dagster_project/test_run.py tests/dagster_project/test_up.py
+		tests/dagster_project/test_daemon.py tests/dagster_project/test_run.py \
+		tests/dagster_project/test_up.py
 
 bench: setup ## speed and memory, written to var/bench; e.g. make bench NAMES=cider
 	@$(PYTHON) -m tests.benchmarks $(NAMES)

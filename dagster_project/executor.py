@@ -9,7 +9,6 @@ left open is ended by the next run that ends.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
@@ -92,7 +91,7 @@ class TrackedExecutor(dg.Executor):
         run_id, instance = plan_context.run_id, plan_context.instance
         status = KILLED
         TrackingStore(self._home.mlflow).check()
-        with locked(self._lock(run_id), f"Dagster run {run_id}"):
+        with locked(self._home.run_lock(run_id), f"Dagster run {run_id}"):
             try:
                 has_failed = False
                 for event in self._inner.execute(plan_context, execution_plan):
@@ -122,17 +121,13 @@ class TrackedExecutor(dg.Executor):
         tracker = self._tracker(run_id)
         tracker.pipeline.end(status)
         for other in open_pipelines(tracker):
-            if not is_locked(self._lock(other)):
+            if not is_locked(self._home.run_lock(other)):
                 self._tracker(other).pipeline.end(*ended(instance, other))
 
     def _tracker(self, run_id: str) -> "Tracker":
         from dagster_project.tracking import Tracker
 
         return Tracker(self._home.mlflow, experiment_of(self._profile), run_id)
-
-    def _lock(self, run_id: str) -> Path:
-        """What the process that executes the run holds."""
-        return self._home.mlflow / "pipelines" / f"{run_id}.lock"
 
 
 def ended(instance: dg.DagsterInstance, run_id: str) -> tuple[str, float | None]:

@@ -111,6 +111,10 @@ class Home:
         """`$DAGSTER_HOME`."""
         return self.path / "dagster"
 
+    def run_lock(self, run_id: str) -> Path:
+        """What the process that executes a Dagster run holds for as long as it lives."""
+        return self.mlflow / "pipelines" / f"{run_id}.lock"
+
     @property
     def index(self) -> Path:
         """Builds of the caption index."""

@@ -19,6 +19,7 @@ import yaml
 from rich.console import Console
 
 from dagster_project.bars import bars
+from dagster_project.forsaken import end_forsaken
 from dagster_project.home import DEFAULT_PROFILE, Home, home_of, profile_in
 from dagster_project.instance import write_instance
 from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore
@@ -126,6 +127,8 @@ def prepare(home: Home, profile: Profile) -> None:
     # No telemetry from any of the three; a user who sets these otherwise is left alone.
     for name in ("DAGSTER_DISABLE_TELEMETRY", "MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "true")
+    for run_id in end_forsaken(home):
+        say(f"run {run_id} was broken off, its process is gone; it has failed and waits no more")
 
 
 def execute(
