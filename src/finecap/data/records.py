@@ -41,6 +41,7 @@ __all__ = [
     "RecordError",
     "Relation",
     "Thing",
+    "iter_records",
     "read_records",
     "record_of",
     "records_in",
@@ -98,6 +99,19 @@ def read_records(path: Path) -> list[Record]:
     if not rows:
         raise RecordError(f"{path} has no records, expected one JSON object per line")
     return [record for _, record in rows]
+
+
+def iter_records(path: Path) -> Iterator[Record]:
+    """The records of `path` one after another, in the file's order; none is kept.
+
+    Whether an image comes twice is not looked at: that would keep all names.
+
+    Raises: see `read_records`, as far as reading has come.
+    """
+    for number, found in _rows(path):
+        if isinstance(found, Problem):
+            raise RecordError(f"{path} line {number}: {found.reason}; {REMEDY}")
+        yield found
 
 
 def scan_records(path: Path) -> tuple[list[tuple[int, Record]], list[Problem]]:

@@ -5,10 +5,12 @@ between the file and the verdict. What stays out: the bounds (`suite`) and what 
 that fails (`expectations`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from finecap.config import ValidationConfig
@@ -72,24 +74,35 @@ def records_table(
     with gc_paused():
         columns = _texts(records) | _facts(facts, len(records))
     columns["line"] = [line for line, _ in rows]
-    table = pd.DataFrame({name: columns.get(name, None) for name in COLUMNS})
+    table = _table(columns, len(records))
+    del columns
     if problems:
-        bad = {
+        bad: dict[str, list[object]] = {
             "line": [problem.line for problem in problems],
             "named": [problem.image for problem in problems],
             "parse_error": [problem.reason for problem in problems],
         }
-        empty = dict.fromkeys(COLUMNS) | bad
-        table = pd.concat([table.astype(object), pd.DataFrame(empty, columns=list(COLUMNS))])
-    numbers = {name: table[name].astype("float64") for name in _NUMBERS}  # NaN where unknown
-    table = table.astype(object).where(table.notna(), None).assign(**numbers)
-    table["line"] = table["line"].astype("int64")
-    table = table.sort_values("line", ignore_index=True)
+        table = pd.concat([table, _table(bad, len(problems))])
+        table = table.sort_values("line", ignore_index=True)
     if config.pixels:
         table["copy_of"] = _copies(table)
     if config.pixels and config.near_duplicates:
         table["near_copy_of"] = _near_copies(table, images, facts, config)
     return table
+
+
+def _table(columns: Mapping[str, Sequence[object]], n: int) -> pd.DataFrame:
+    """The columns as a table, null where there is none; NaN among numbers.
+
+    Texts stay the very objects they are: pandas would make two copies of each.
+    """
+    found: dict[str, npt.NDArray[Any]] = {}
+    for name in COLUMNS:
+        kind = "int64" if name == "line" else "float64" if name in _NUMBERS else object
+        column = np.empty(n, dtype=object)
+        column[:] = columns.get(name, [None] * n)
+        found[name] = column.astype(kind, copy=False)
+    return pd.DataFrame(found, columns=list(COLUMNS), copy=False)
 
 
 def _texts(records: Sequence[Record]) -> dict[str, list[object]]:

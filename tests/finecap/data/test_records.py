@@ -10,6 +10,7 @@ from finecap.data.records import (
     Problem,
     Record,
     RecordError,
+    iter_records,
     read_records,
     scan_records,
     write_records,
@@ -153,3 +154,10 @@ def test_importing_records_imports_no_heavy_package():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"numpy", "pandas", "torch", "PIL", "pydantic"} & set(loaded)
+
+
+def test_records_come_one_after_another_and_a_bad_one_stops_them(tmp_path):
+    rows = iter_records(written(tmp_path, GOOD, "", {**GOOD, "split": "dev"}))
+    assert next(rows).image == "images/1.png"
+    with pytest.raises(RecordError, match=r'line 3: "split" is "dev".*; fix or remove the line'):
+        next(rows)
