@@ -57,7 +57,7 @@ def _works(images: Path, encoder: Path, count: int, batch: int) -> dict[str, Cal
     """The model alone on pixels in memory, and all of it on files."""
     import torch
 
-    from finecap.data.transforms import Look, pixel_batches
+    from finecap.data.pixels import Look, pixel_batches
     from finecap.models.clip import load_encoder
 
     model = load_encoder(encoder)

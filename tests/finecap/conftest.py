@@ -22,9 +22,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     `features_with` gives the features with pixels of a size beside them.
     """
     from finecap.config import ClipConfig, DataConfig, FeaturesConfig, MleConfig
+    from finecap.data.pixels import pixel_table
     from finecap.data.records import read_records
     from finecap.data.scenes import draw_world
-    from finecap.data.transforms import pixel_table
     from finecap.log import silent
     from finecap.models.features import PIXELS, extract, open_features
     from finecap.training.clip import train_clip

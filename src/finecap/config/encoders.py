@@ -48,6 +48,11 @@ class ClipConfig(Stage):
         default=[], description="which references `text: captions` reads, from 0; empty: all"
     )
     part: str = Field(default="clip", description="train images read; empty: all")
+    pixels: Literal["table", "stream"] = Field(
+        default="table",
+        description="of a tower that learns: kept resized on disk while it does, 150 kB an image "
+        "at 224 px, or decoded from files or tars at each step",
+    )
     word_loss_weight: float = Field(
         default=1.0, ge=0, description="of predicting the text's words from the grid (SuperClass)"
     )

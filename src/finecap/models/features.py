@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from finecap.config import FeaturesConfig
+from finecap.data.pixels import Look, images_key, pixel_batches
 from finecap.data.records import Record
-from finecap.data.transforms import Look, images_key, pixel_batches
 from finecap.log import Log
 from finecap.models.captioner import Captioner
 from finecap.models.clip import ClipEncoder, load_encoder

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from finecap.config import ClipConfig
+from finecap.data.pixels import Look, PixelRows, Pixels, pixel_table
 from finecap.data.records import Record
 from finecap.data.tokenizer import UNK, WordTokenizer
-from finecap.data.transforms import pixel_table
 from finecap.log import Log
 from finecap.losses import contrastive_loss, sigmoid_loss, word_loss
 from finecap.metrics.retrieval import ranks, recall_at_k
@@ -103,15 +103,28 @@ def train_clip(
     val = [r for r in records if r.split == "val"]
     encoder = _start(train, config, log).to(best_device())
     seen = [*train, *val] if config.epochs else val
-    size, path = encoder.config.image_size, destination / "pixels.npy"
-    pixels = pixel_table(folder, seen, size, path, log, encoder.resizing)
-    images = TowerImages(encoder, pixels, log)
+    images = TowerImages(encoder, _pixels(folder, seen, encoder, config, destination, log), log)
     metrics, steps = _learn(encoder, images, train, log, checkpoints) if config.epochs else ({}, 0)
     metrics["val_t2i_r1"] = _val_recall(encoder.eval(), images, len(seen) - len(val), val)
     log("val", steps, val_t2i_r1=metrics["val_t2i_r1"])
     encoder.save(destination)
     _remove_pixels(destination)
     return metrics | encoder.about_weights
+
+
+def _pixels(
+    folder: Path,
+    seen: Sequence[Record],
+    encoder: ClipEncoder,
+    config: ClipConfig,
+    destination: Path,
+    log: Log,
+) -> Pixels:
+    """The images as the tower sees them, in a table or decoded anew at each step."""
+    look = Look(encoder.config.image_size, encoder.resizing)
+    if config.pixels == "stream":
+        return PixelRows(folder, seen, look)
+    return pixel_table(folder, seen, look.size, destination / "pixels.npy", log, look.resizing)
 
 
 def _start(train: Sequence[Record], config: ClipConfig, log: Log) -> ClipEncoder:

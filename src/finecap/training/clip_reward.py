@@ -23,14 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from finecap.config import ClipRewardConfig
+from finecap.data.pixels import Look, pixel_batches
 from finecap.data.records import Record
-from finecap.data.transforms import pixel_table
 from finecap.log import Log
 from finecap.losses import own_negative_loss
 from finecap.models.clip import ClipEncoder, load_encoder
@@ -97,7 +96,7 @@ def finetune(
     if not train:
         raise ValueError(f"no train images of part {part!r}, which {base} was trained on")
     captions = [texts_of(r, encoder.config.text, encoder.config.references) for r in train]
-    vectors = _image_vectors(encoder, folder, train, destination, log)
+    vectors = _image_vectors(encoder, folder, train, log)
     learn, held = split(grammar, config)
     pairs = None if attributes is None else attribute_pairs(attributes, train)
     learn_pairs, held_pairs = (None, None) if pairs is None else split(pairs, config)
@@ -206,17 +205,12 @@ def _groups(encoder: ClipEncoder, config: ClipRewardConfig) -> list[dict[str, An
 
 
 @torch.no_grad()
-def _image_vectors(
-    encoder: ClipEncoder, folder: Path, train: Sequence[Record], destination: Path, log: Log
-) -> Tensor:
+def _image_vectors(encoder: ClipEncoder, folder: Path, train: Sequence[Record], log: Log) -> Tensor:
     """Unit vectors (N, D) of the train images."""
-    size = encoder.config.image_size
-    path = destination / "pixels.npy"
-    pixels = pixel_table(folder, train, size, path, log, encoder.resizing)
-    parts = [
-        encoder.image_forward(encoder.pixel_values(np.asarray(pixels[i : i + 256]))).features
-        for i in range(0, len(pixels), 256)
-    ]
-    for leftover in destination.glob("pixels.npy*"):
-        leftover.unlink()
+    look = Look(encoder.config.image_size, encoder.resizing)
+    parts: list[Tensor] = []
+    for number, [pixels] in enumerate(pixel_batches(folder, train, [look], 256)):
+        parts.append(encoder.image_forward(encoder.pixel_values(pixels)).features)
+        if number % 10 == 0:
+            log(f"image vectors {number * 256}/{len(train)}")
     return torch.cat(parts)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from finecap.data.pixels import Pixels
 from finecap.data.tokenizer import UNK
 from finecap.log import Log
 from finecap.losses import word_targets
@@ -24,7 +25,7 @@ _MAX_TARGET_TOKENS = 128  # of all texts of one image together
 class TowerImages:
     """Image features of table rows, through the whole tower or from what is frozen of it."""
 
-    def __init__(self, encoder: ClipEncoder, pixels: np.ndarray, log: Log) -> None:
+    def __init__(self, encoder: ClipEncoder, pixels: Pixels, log: Log) -> None:
         self.encoder, self.pixels = encoder, pixels
         self.trunk: Tensor | None = None  # (N, C)
         self.vectors: Tensor | None = None  # (N, D)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,25 @@ def test_same_seed_same_weights(tiny: SimpleNamespace, weights_of: Callable[[Pat
     for folder, seed in ((first, 4), (again, 4), (other, 5)):
         train(tiny, folder, seed=seed)
     assert weights_of(first) == weights_of(again) != weights_of(other)
+
+
+def test_images_streamed_from_shards_train_the_same_weights(
+    tiny: SimpleNamespace, weights_of: Callable[[Path], bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "images").mkdir()
+    with tarfile.open(tmp_path / "images" / "0.tar", "w") as tar:
+        for record in tiny.records:
+            tar.add(tiny.folder / record.image, arcname=record.image.removeprefix("images/"))
+    moved = [
+        dataclasses.replace(r, image=r.image.replace("images/", "images/0.tar/"))
+        for r in tiny.records
+    ]
+    streamed, plain = tiny.new(), tiny.new()
+    config = tiny.clip_config.model_copy(update={"pixels": "stream"})
+    train_clip(tmp_path, moved, config, streamed, silent)
+    train(tiny, plain)
+    assert weights_of(streamed) == weights_of(plain)
+    assert not list(streamed.glob("pixels*"))
 
 
 def test_training_brings_matching_pairs_together(tiny: SimpleNamespace) -> None:
