@@ -2,11 +2,13 @@
 
 import json
 import sys
+import tarfile
 
 import pytest
 
 from finecap import cli
 from finecap.data.importers import KINDS
+from finecap.data.records import read_records
 from finecap.import_command import ColumnError, columns_in, import_, progress
 from finecap.log import print_log
 from tests.finecap.data.importers.conftest import picture
@@ -45,6 +47,20 @@ def test_import_says_how_many_came_in_and_how_splits_came_about(finecap, tmp_pat
     assert out.endswith("data/import-report.html\n")
     assert "splits drawn by image content (the source has none), seed 3" in err
     assert (tmp_path / "data" / "images" / "1.png").samefile(tmp_path / "photos" / "1.png")
+
+
+def test_images_stay_in_shards_and_records_become_some_when_asked_to(finecap, tmp_path):
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards" / "0.tar", "w") as tar:
+        for n in range(4):
+            (tmp_path / "photos" / f"{n}.txt").write_text("a boat")
+            for suffix in ("png", "txt"):
+                tar.add(tmp_path / "photos" / f"{n}.{suffix}", arcname=f"{n}.{suffix}")
+    source = ("webdataset", "--source", "shards", "--into", "data")
+    code, out, err = finecap(*source, "--in-shards", "--parquet")
+    assert (code, out.startswith("data: 4 images (")) == (0, True), err
+    records = read_records(tmp_path / "data" / "captions")
+    assert [record.image for record in records] == [f"images/0.tar/{n}.png" for n in range(4)]
 
 
 def test_too_many_bad_rows_are_one_line(finecap, tmp_path):
