@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project import doctor
+from dagster_project import stores
 from dagster_project.by_hand import Desk, NotMovedError
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import Actor, Kind
@@ -85,7 +85,7 @@ def test_champion_is_moved_and_read_through_the_server(shared: Tracker, tmp_path
     registry.move(Kind.PROMOTION, "", version.version, me, "reads better")
     home = Home(ROOT, tmp_path / "home")
     assert Desk(home).described("")["why"] == "reads better"
-    (finding,) = doctor.tracking(home)
+    (finding,) = stores.tracking(home)
     assert (finding.state, finding.said) == ("ok", f"v{version.version} is champion")
 
 
