@@ -16,7 +16,7 @@ STORAGE = "FINECAP_DAGSTER_STORAGE"
 DRIVER = "postgresql+psycopg2"
 """Named, because SQLAlchemy 2.1 takes psycopg 3 for `postgresql`, with which no event is stored:
 Dagster's `NOTIFY run_events, %(id)s` is then a syntax error."""
-_SETTINGS = """\
+SETTINGS = """\
 # Written by dagster_project; edit it freely, it is not written again.
 telemetry:
   enabled: false
@@ -40,6 +40,7 @@ run_coordinator:
   config:
     max_concurrent_runs: 1
 """
+"""`dagster.yaml` of every home."""
 _SHARED = f"""\
 storage:
   postgres:
@@ -74,5 +75,5 @@ def write_instance(home: Home, environ: Mapping[str, str] = os.environ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "dagster.yaml"
     if not file.is_file():
-        file.write_text(_SETTINGS + (_SHARED if storage_url(environ) else ""))
+        file.write_text(SETTINGS + (_SHARED if storage_url(environ) else ""))
     return folder

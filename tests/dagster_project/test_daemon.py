@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from dagster_project.run import _INSTANCE
+from dagster_project.instance import SETTINGS
 from tests.dagster_project.queued_jobs import FOLDER
 
 pytestmark = [
@@ -50,7 +50,7 @@ def wait_for(what: Callable[[], bool], log: Path) -> None:
 def test_a_daemon_killed_with_runs_at_work_and_in_the_queue_goes_on_after_its_restart(
     tmp_path: Path,
 ):
-    (tmp_path / "dagster.yaml").write_text(_INSTANCE)
+    (tmp_path / "dagster.yaml").write_text(SETTINGS)
     log = tmp_path / "daemon.log"
     own = {"DAGSTER_HOME": str(tmp_path), FOLDER: str(tmp_path)}
     environment = {**os.environ, **own}

@@ -12,7 +12,7 @@ import pytest
 from dagster_project import forsaken
 from dagster_project.forsaken import end_forsaken
 from dagster_project.home import Home
-from dagster_project.run import _INSTANCE
+from dagster_project.instance import SETTINGS
 from tests.dagster_project.conftest import ROOT
 
 
@@ -22,7 +22,7 @@ def test_a_killed_run_has_failed_and_a_living_one_is_left(
 ):
     home = Home(ROOT, tmp_path)
     home.dagster.mkdir()
-    (home.dagster / "dagster.yaml").write_text(_INSTANCE)
+    (home.dagster / "dagster.yaml").write_text(SETTINGS)
     assert end_forsaken(home) == []
     command = [sys.executable, "-m", "tests.dagster_project.sleeping_job", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:

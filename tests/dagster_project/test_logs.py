@@ -11,8 +11,8 @@ import yaml
 
 from dagster_project import doctor, outage
 from dagster_project.home import TRACKING_URI, Home
+from dagster_project.instance import SETTINGS
 from dagster_project.logs import content
-from dagster_project.run import _INSTANCE
 from dagster_project.run_config import Forcible
 from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracking import Tracker
@@ -46,7 +46,7 @@ def model(is_broken: bool) -> dg.AssetsDefinition:
 def materialize(home: Home, folder: Path, is_broken: bool = False) -> str:
     """Materialize the model on an instance as `prepare` sets it up; the run's id."""
     folder.mkdir()
-    settings = {"python_logs": yaml.safe_load(_INSTANCE)["python_logs"]}
+    settings = {"python_logs": yaml.safe_load(SETTINGS)["python_logs"]}
     with dg.DagsterInstance.local_temp(str(folder), overrides=settings) as instance:
         outcome = dg.materialize(
             [model(is_broken)], resources=resources_of(home), instance=instance,
