@@ -22,6 +22,7 @@ Q = TypeVar("Q")
 CAPTIONS, VECTORS, DIMS, QUERIES = 1_000_000, 200_000, 512, 300
 WORDS, EXPONENT, SEED = 20_000, 1.1, 0
 TOP = 10
+_OF_VECTORS = ("vectors.npy", "codes.npy", "centre.npy")
 
 
 def run(captions: int = CAPTIONS, vectors: int = VECTORS) -> dict[str, object]:
@@ -110,7 +111,7 @@ def _built(folder: Path, said: Sequence[str], vectors: np.ndarray) -> tuple[dict
     }
     sealed = folder / "index" / "builds" / manifest.build_id
     sizes = {path: path.stat().st_size for path in sealed.rglob("*") if path.is_file()}
-    figures["text_mb"] = sum(n for p, n in sizes.items() if p.name != "vectors.npy") / 1e6
+    figures["text_mb"] = sum(n for p, n in sizes.items() if p.name not in _OF_VECTORS) / 1e6
     return figures, manifest.build_id
 
 

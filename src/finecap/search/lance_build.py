@@ -105,9 +105,11 @@ class LanceBuild:
     def search(self, request: SearchRequest) -> list[Hit]:
         """The best hits, best first, ties by image."""
         check_request(request, self.manifest.dims)
-        mask = None if request.filter is None else self._postings.mask(request.filter)
-        if mask is not None and not mask.any():
-            return []
+        mask = None
+        if request.filter is not None and (request.vector is not None or not request.text):
+            mask = self._postings.mask(request.filter)  # words alone are filtered where they are
+            if not mask.any():
+                return []
         if request.text or request.vector is not None:
             ranked = rank(
                 request,

@@ -97,7 +97,7 @@ class StoredRows:
         firsts = json.loads((folder / BLOCKS).read_text(encoding="utf-8"))
         self._firsts = cast("list[str]", firsts)
         self._hits: dict[int, Hit] = {}
-        self._last: tuple[int, list[bytes]] = (-1, [])  # the block read last, and its lines
+        self._last: tuple[int, list[str]] = (-1, [])  # the block read last, and its lines
 
     def hit(self, number: int) -> Hit:
         """What a hit on the row of that number shows; its scores are not known here."""
@@ -128,18 +128,18 @@ class StoredRows:
         images = [json.loads(line)[0] for line in self._block(block)[::2]]
         return self._first_rows[block] + images.index(image) if image in images else None
 
-    def _lines(self, number: int) -> list[bytes]:
+    def _lines(self, number: int) -> list[str]:
         """Both lines of the row."""
         block = bisect_right(self._first_rows, number) - 1
         at = 2 * (number - self._first_rows[block])
         return self._block(block)[at : at + 2]
 
-    def _block(self, block: int) -> list[bytes]:
+    def _block(self, block: int) -> list[str]:
         """All lines of the block; the last one is kept, since rows are often read in order."""
         held, lines = self._last
         if held != block:
             piece = self._bytes[self._starts[block, 0] : self._starts[block + 1, 0]]
-            lines = zlib.decompress(piece.data).split(b"\n")
+            lines = zlib.decompress(piece.data).decode().split("\n")
             self._last = (block, lines)
         return lines
 
