@@ -13,7 +13,7 @@ from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.home import Home
 from dagster_project.resources import DATA_VERSION
 from finecap.config import load_profile
-from finecap.search.gallery import CAPTIONS, VECTORS
+from finecap.search.gallery import CAPTION_VECTORS, CAPTIONS, VECTORS
 from tests.dagster_project.conftest import resources_of
 
 FINE = [f"a {colour} {thing}" for colour in ("red", "blue") for thing in ("boat", "car", "kite")]
@@ -23,7 +23,8 @@ def gallery(folder: Path, captions: Sequence[str]) -> Artifact:
     """The captions of a gallery."""
     images = [f"{n}.png" for n in range(len(captions))]
     pd.DataFrame({"image": images, "caption": captions}).to_parquet(folder / CAPTIONS)
-    np.save(folder / VECTORS, np.ones((len(captions), 2), np.float32))
+    for name in (VECTORS, CAPTION_VECTORS):
+        np.save(folder / name, np.ones((len(captions), 2), np.float32))
     return Artifact("captions", folder, "1")
 
 

@@ -52,7 +52,9 @@ class World:
     def context(self, asset: str, run_id: str = "run-1") -> dg.AssetExecutionContext:
         run = SimpleNamespace(run_id=run_id, job_name="retrain")
         key = dg.AssetKey(asset.split("/"))
-        return SimpleNamespace(run=run, instance=self.instance, asset_key=key)  # type: ignore[return-value]
+        return SimpleNamespace(  # type: ignore[return-value]
+            run=run, instance=self.instance, asset_key=key, log=dg.get_dagster_logger()
+        )
 
     @property
     def tracker(self) -> Tracker:
