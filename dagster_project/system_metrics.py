@@ -22,7 +22,7 @@ from mlflow.environment_variables import (
 from mlflow.system_metrics.metrics.base_metrics_monitor import BaseMetricsMonitor
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-from dagster_project.tracking_store import TrackingStore
+from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore
 
 FIRST_S, LONGEST_S, GROWTH = 1.0, 60.0, 1.3
 """Before the first sample, before a late one, and how intervals grow in between."""
@@ -64,6 +64,10 @@ class Monitor(SystemMetricsMonitor):
         if MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.get() is None:
             self.sampling_interval = min(self.sampling_interval * GROWTH, LONGEST_S)
 
+    def leave(self) -> None:
+        """End without a last sample, and without waiting for one under way."""
+        self._shutdown_event.set()
+
 
 @contextmanager
 def monitored(store: TrackingStore, run_id: str) -> Iterator[None]:
@@ -77,4 +81,9 @@ def monitored(store: TrackingStore, run_id: str) -> Iterator[None]:
     try:
         yield
     finally:
-        monitor.finish()
+        try:
+            store.check()
+        except MlflowUnreachableError:
+            monitor.leave()
+        else:
+            monitor.finish()
