@@ -17,7 +17,7 @@ from dagster_project import pods
 from dagster_project.home import Home, experiment_of
 from dagster_project.outage import Say, is_outage
 from dagster_project.tracking_store import MlflowUnreachableError, TrackingStore, has_begun
-from finecap.training.lock import is_locked, locked
+from finecap.lock import is_locked, locked
 
 if TYPE_CHECKING:
     from dagster_project.tracking import Tracker

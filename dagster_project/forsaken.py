@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_project.home import Home
-from finecap.training.lock import is_locked
+from finecap.lock import is_locked
 
 GRACE_S = 15.0
 """Between a run's start and its lock."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dagster_project.reporting import History
 from dagster_project.tracked_run import TrackedRun
-from finecap.training.lock import InUseError, is_locked, locked, refusal
+from finecap.lock import InUseError, is_locked, locked, refusal
 
 _HISTORY, _RUN, _LOCK = "history.jsonl", "mlflow.json", ".lock"
 _LIBRARY_LOCK = "lock"

@@ -26,7 +26,7 @@ from dagster_project.run import prepare, say
 from dagster_project.servers import ServerError, Servers, check_ports
 from dagster_project.stack import ENVIRONMENT, STACKS, Stack
 from finecap.config import Profile, load_profile
-from finecap.training.lock import InUseError, locked
+from finecap.lock import InUseError, locked
 
 _ADVICE = "`make up` serves it already. Ctrl-C there, or an end to that process, stops it"
 

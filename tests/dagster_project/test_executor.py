@@ -14,7 +14,7 @@ from dagster_project.executor import TrackedExecutor, ended
 from dagster_project.home import TRACKING_URI, Home
 from dagster_project.tracking import Tracker
 from dagster_project.tracking_store import MlflowUnreachableError
-from finecap.training.lock import locked
+from finecap.lock import locked
 
 
 class Steps(dg.Executor):

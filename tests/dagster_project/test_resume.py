@@ -19,7 +19,7 @@ from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracked_run import TrackedRun
 from dagster_project.tracking import Tracker
 from finecap.config import MleConfig, ScstConfig
-from finecap.training.lock import InUseError
+from finecap.lock import InUseError
 from tests.dagster_project.holder import another_process
 from tests.dagster_project.training import Training, cause
 from tests.finecap.conftest import tiny

@@ -8,8 +8,8 @@ import pytest
 
 from dagster_project.tracking import Tracker
 from dagster_project.unfinished import _LIBRARY_LOCK, Unfinished, clear_finished, unfinished
+from finecap.lock import InUseError, locked
 from finecap.training.checkpoint import LOCK
-from finecap.training.lock import InUseError, locked
 from tests.dagster_project.holder import another_process
 
 OWN, OTHER, THIRD = ("a" * 16, "b" * 16, "0123456789abcdef")

@@ -22,18 +22,6 @@ def exclusive(lock_file: Path) -> Generator[None]:
         yield
 
 
-def is_exclusive(lock_file: Path) -> bool:
-    """Whether a process holds the lock; one that was killed does not, whatever files it left."""
-    if not lock_file.is_file():
-        return False
-    with lock_file.open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def replace_text(path: Path, text: str) -> None:
     """Write the file whole or not at all, and have it on disk before its name points there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -22,9 +22,10 @@ import lancedb  # pyright: ignore[reportMissingTypeStubs]
 import pyarrow as pa  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import ValidationError
 
+from finecap.lock import is_locked
 from finecap.search.build_reader import BuildReader, oldest_first
 from finecap.search.checks import check_batch, check_count, check_expected, not_open
-from finecap.search.files import exclusive, is_exclusive, replace_text, sync_folder
+from finecap.search.files import exclusive, replace_text, sync_folder
 from finecap.search.index import (
     IndexRefused,
     Manifest,
@@ -56,7 +57,7 @@ class LanceIndex(BuildReader):
 
     def is_building(self) -> bool:
         """Whether a process on this machine holds that lock."""
-        return is_exclusive(self._folder / _LOCK)
+        return is_locked(self._folder / _LOCK)
 
     def create(self, manifest: Manifest) -> None:
         """Open an empty build; one of that name left by a crash is wiped."""

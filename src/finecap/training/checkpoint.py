@@ -27,9 +27,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from finecap.lock import InUseError, locked
 from finecap.log import Log
 from finecap.models.folder import ModelFolderError
-from finecap.training.lock import InUseError, locked
 from finecap.training.processes import ALONE, Processes
 
 EVERY_S = 60.0

@@ -19,10 +19,10 @@ import torch
 
 from finecap.config import MleConfig, ScstConfig
 from finecap.data.records import read_records
+from finecap.lock import InUseError
 from finecap.models.folder import ModelFolderError
 from finecap.training import loop, mle, scst
 from finecap.training.checkpoint import TrainingInterrupted
-from finecap.training.lock import InUseError
 from finecap.training.processes import Processes, joined
 
 ROOT = Path(__file__).resolve().parents[3]

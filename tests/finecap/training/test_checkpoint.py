@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+from finecap.lock import InUseError, is_locked, locked
 from finecap.log import silent
 from finecap.models.folder import ModelFolderError
 from finecap.training import checkpoint
 from finecap.training.checkpoint import LOCK, Checkpoints, TrainingInterrupted, save_batch
-from finecap.training.lock import InUseError, is_locked, locked
 from finecap.training.processes import Processes
 
 SETTINGS = {"lr": 0.1, "steps": 10}

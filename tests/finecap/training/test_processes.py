@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from finecap.lock import locked
 from finecap.training.checkpoint import LOCK
-from finecap.training.lock import locked
 from finecap.training.processes import ALONE, joined
 from tests.finecap.training.launched import Run, inputs_of, launch, play
 

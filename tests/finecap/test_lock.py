@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from finecap.training import lock
-from finecap.training.lock import InUseError, is_locked, locked
+from finecap import lock
+from finecap.lock import InUseError, is_locked, locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from finecap.training.lock import locked
+from finecap.lock import locked
 with locked(Path(sys.argv[1]), "checkpoints"):
     print("held", flush=True)
     time.sleep(60)
