@@ -4,10 +4,7 @@ Disks are small file systems in memory; where the user may mount none, those tes
 """
 
 import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,35 +21,10 @@ from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracking import Tracker
 from finecap.config import MleConfig
 from tests.dagster_project.conftest import resources_of
+from tests.mounted import mounted, needs_mount, remount
 
 SIZE = 400_000
 MODEL = Registered("finecap-clip", "base_clip")
-
-
-def may_mount() -> bool:
-    asked = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
-    try:
-        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-needs_mount = pytest.mark.skipif(not may_mount(), reason="this user may mount no file system")
-
-
-@contextmanager
-def mounted(folder: Path, *options: str) -> Iterator[None]:
-    """A small file system in memory at `folder`."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", *options, "none", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def remount(folder: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
 
 def model(size: int = SIZE, **options) -> dg.AssetsDefinition:

@@ -7,37 +7,19 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from finecap import lock
 from finecap.lock import InUseError, is_locked, locked
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from finecap.lock import locked
-with locked(Path(sys.argv[1]), "checkpoints"):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+from tests import held
 
 
-@contextmanager
-def another_process(file: Path) -> Generator[subprocess.Popen[str]]:
+def another_process(file: Path) -> "AbstractContextManager[subprocess.Popen[str]]":
     """A process that holds the lock, until it is killed."""
-    command = [sys.executable, "-c", HOLDER, str(file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
+    return held.another_process("finecap.lock", "locked", file, ', "checkpoints"')
 
 
 @pytest.fixture
