@@ -46,10 +46,11 @@ def image_bytes(path: Path) -> bytes:
         IsADirectoryError: it is a folder.
         ShardError: the tar or its index is broken.
     """
-    if path.is_file():
+    try:
         return path.read_bytes()
-    shard, name = _placed(path)
-    return _shard(shard).read(name)
+    except (FileNotFoundError, NotADirectoryError):
+        shard, name = _placed(path)
+        return _shard(shard).read(name)
 
 
 def image_stat(path: Path) -> tuple[int, int]:

@@ -53,7 +53,7 @@ def load_image(source: ImageSource) -> Image.Image:
         ImageError: it is no image, or a broken one; names the file.
     """
     if isinstance(source, Image.Image):
-        return _as_rgb(source, "image")
+        return _as_rgb(ImageOps.exif_transpose(source), "image")
     if isinstance(source, np.ndarray):
         return _as_rgb(_from_array(source), "array")
     if isinstance(source, bytes):
@@ -99,6 +99,7 @@ def _decoded(content: bytes, name: str) -> Image.Image:
     """The image in a file's content; `name` is for messages."""
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image, name)
     except ImageError:
         raise
@@ -108,8 +109,7 @@ def _decoded(content: bytes, name: str) -> Image.Image:
 
 
 def _as_rgb(image: Image.Image, name: str) -> Image.Image:
-    """Upright RGB of any mode Pillow knows."""
-    image = ImageOps.exif_transpose(image)
+    """RGB of any mode Pillow knows."""
     if image.mode.startswith("I"):
         image = _eight_bit(image, name)
     if image.mode == "F":
@@ -118,7 +118,7 @@ def _as_rgb(image: Image.Image, name: str) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which copies RGB too
 
 
 def _eight_bit(image: Image.Image, name: str) -> Image.Image:
