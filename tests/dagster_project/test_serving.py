@@ -152,7 +152,7 @@ def picture(width: int, height: int) -> str:
     ("items", "said"),
     [
         (["@@@@"], "image 0: '@@@@' is not base64"),
-        ([base64.b64encode(b"hello").decode()], "image 0: 5 bytes are no image, expected PNG"),
+        ([base64.b64encode(b"hello").decode()], "image 0: 5 bytes are no image: it is no"),
         (["data:image/png,abc"], "expected data:image/png;base64,..."),
         (["data:image/png;base64,????"], "image 0: '????' is not base64"),
         ([""], "image 0: is empty"),

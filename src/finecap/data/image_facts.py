@@ -5,7 +5,6 @@ images into model input (`transforms`).
 """
 
 import hashlib
-import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -18,8 +17,8 @@ from PIL import Image, ImageOps
 
 from finecap.data.exif import exif_fault
 from finecap.data.image_files import image_bytes
+from finecap.data.image_formats import open_image
 from finecap.data.likeness import likeness
-from finecap.data.transforms import FORMATS
 
 _CHUNK = 256  # images a thread reads at a time
 _LEVELS = np.arange(256, dtype=np.float64)
@@ -70,9 +69,9 @@ def facts_of(content: bytes) -> ImageFacts:
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     try:
         # `verify` checks what decoding passes over (checksums), and leaves the image unusable.
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             image.verify()
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             width, height = image.size
             image.draft("RGB", _DRAFT)  # of a JPEG all data is read, but less of it computed
             image.load()

@@ -11,16 +11,16 @@ can change the folder itself while it is read is not kept out; the folder is its
 
 import base64
 import binascii
-import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from finecap.data.transforms import FORMATS, ImageError, ImageSource
+from finecap.data.image_formats import UnknownFormatError, open_image
+from finecap.data.transforms import ImageError, ImageSource
 
 MAX_BYTES = 32 * 2**20
 """Of one encoded image."""
@@ -120,11 +120,10 @@ def _checked(content: bytes) -> bytes:
     if len(content) > MAX_BYTES:
         raise ImageError(f"is too large: {len(content)} bytes, expected {MAX_BYTES} at most")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             width, height = image.size
-    except UnidentifiedImageError as error:
-        expected = ", ".join(FORMATS)
-        raise ImageError(f"{len(content)} bytes are no image, expected {expected}") from error
+    except UnknownFormatError as error:
+        raise ImageError(f"{len(content)} bytes are no image: {error}") from error
     except Exception as error:  # Pillow raises a dozen kinds on broken heads
         raise ImageError(f"{len(content)} bytes are a broken image: {error}") from error
     if width * height > MAX_PIXELS:

@@ -5,7 +5,6 @@ or array given by a user all see the same RGB. What stays out: augmentation (no 
 many images at once (`pixels`) and tensors (callers wrap the arrays; this module needs no torch).
 """
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,12 +14,10 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from finecap.data.image_files import image_bytes
+from finecap.data.image_formats import open_image
 
 ImageSource = Path | str | bytes | npt.NDArray[np.generic] | Image.Image
 """What `load_image` takes: a file, its content, an array (H, W[, C]) or a Pillow image."""
-
-# Named, because Pillow would otherwise also try formats that call other programs (EPS).
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 class ImageError(ValueError):
@@ -98,7 +95,7 @@ def _centre_square(shape: tuple[int, int], size: int) -> tuple[float, float, flo
 def _decoded(content: bytes, name: str) -> Image.Image:
     """The image in a file's content; `name` is for messages."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with open_image(content) as image:
             ImageOps.exif_transpose(image, in_place=True)
             return _as_rgb(image, name)
     except ImageError:

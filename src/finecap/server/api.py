@@ -138,7 +138,7 @@ async def image(request: Request, image: str) -> Response:
     },
 )
 async def caption(request: Request, beams: Beams = 1) -> Response:
-    """What the live build's captioner says of an image: PNG, JPEG, WebP, GIF, BMP, TIFF or PPM.
+    """What the live build's captioner says of an image in any usual format.
 
     Where the server was given a token, it asks for it as `Authorization: Bearer`.
     """

@@ -37,7 +37,7 @@ def test_a_missing_file_is_told_from_a_broken_one(folder):
     (folder / "0.png").write_bytes(b"broken")
     (folder / "folder.png").mkdir()
     broken, missing, odd = image_facts(folder, ["0.png", "9.png", "folder.png"])
-    assert "cannot identify image" in broken.decode_error
+    assert "it is no image" in broken.decode_error
     assert broken.md5 is not None
     assert missing.missing == "9.png does not exist in the folder"
     assert "cannot be read: Is a directory" in odd.missing

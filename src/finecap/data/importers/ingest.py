@@ -29,8 +29,8 @@ JOURNAL = "journal.jsonl"
 _CHUNK = 64  # images read before their lines are written
 _SAY_EVERY = 1024  # images
 _SUFFIXES = {
-    "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif",
-    "PPM": ".ppm", "MPO": ".jpg",
+    "JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "AVIF": ".avif", "GIF": ".gif", "BMP": ".bmp",
+    "TIFF": ".tif", "PPM": ".ppm", "MPO": ".jpg",
 }  # fmt: skip
 _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES})
 

@@ -15,7 +15,7 @@ from finecap.config import ImportConfig
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault
 
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"}
+    ".jpg .jpeg .png .webp .avif .gif .bmp .tif .tiff .ppm .pgm".split()  # noqa: SIM905 - one line
 )
 MARKER = "import.json"
 """What an import leaves in the folder that it wrote."""

@@ -66,7 +66,7 @@ def test_what_is_no_image_says_why(take, boat, tmp_path):
         )
     ]
     assert "does not decode: " in reasons[0]
-    assert "does not decode: cannot identify" in reasons[1]
+    assert "does not decode: it is " in reasons[1]
     assert reasons[2] == "gone.jpg cannot be read: No such file or directory"
     assert reasons[3] == "no caption with a word in it"
     assert "half a surrogate pair" in reasons[4]
