@@ -44,5 +44,5 @@ def _seems(content: bytes) -> str:
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "a web page, as a failed download leaves it"
     if content.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the file itself"
+        return "a pointer of Git LFS (`git lfs pull` fetches the file)"
     return "no image, or a broken one"

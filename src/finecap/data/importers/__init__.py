@@ -2,15 +2,18 @@
 
 A kind is a function `(source, config) -> Source`, which says what there is and hands over images
 one after another; add it to `KINDS`. What all kinds share is elsewhere: reading images and going on
-after a break (`ingest`), splits (`assign`), the folder and its report (`target`, `report`). What
-stays out is judging the data: `expectations` does that to every folder, wherever it came from.
+after a break (`ingest`), splits (`assign`), the folder and its report (`target`, `report`), what to
+do where it fails (`advice`). What stays out is judging the data: `expectations` does that to every
+folder, wherever it came from.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from finecap.config import ImportConfig
+from finecap.data.importers.advice import other_kind, packed
 from finecap.data.importers.coco import open_coco
 from finecap.data.importers.entry import DatasetImportError, Source
 from finecap.data.importers.finecapeval import open_finecapeval
@@ -19,7 +22,12 @@ from finecap.data.importers.huggingface import open_huggingface
 from finecap.data.importers.karpathy import open_karpathy
 from finecap.data.importers.sidecar import open_sidecars
 from finecap.data.importers.table import open_csv, open_jsonl, open_parquet
-from finecap.data.importers.target import ImportReport, earlier_import, write_import
+from finecap.data.importers.target import (
+    ImportReport,
+    NothingImportedError,
+    earlier_import,
+    write_import,
+)
 from finecap.data.importers.webdataset import open_webdataset
 from finecap.log import Log
 
@@ -64,19 +72,40 @@ def import_dataset(
             something else; `into` is as it was.
         FileNotFoundError: a file of the source is missing.
     """
-    if kind not in KINDS:
-        raise DatasetImportError(
-            f"unknown kind of data set {kind!r}, expected one of {', '.join(sorted(KINDS))}"
-        )
     settings = config or ImportConfig()
+    if kind not in KINDS:
+        advice = other_kind(kind, source, settings, KINDS) or packed(kind, source)
+        raise DatasetImportError(
+            f"unknown kind of data set {kind!r}, expected one of {', '.join(sorted(KINDS))}. "
+            f"{advice}".strip()
+        )
     if into.name in {"", ".."}:
         into = into.resolve()  # what is built beside it is named after it
-    found = KINDS[kind](source, settings)
+    with _advised(kind, source, settings):
+        found = KINDS[kind](source, settings)
     fingerprint = _fingerprint(found, settings)
     if earlier := earlier_import(into, kind, fingerprint):
         log(f"{into} holds this import already: {earlier.images} images")
         return earlier
-    return write_import(into, kind, fingerprint, found, settings, log)
+    with _advised(kind, source, settings, of=NothingImportedError):
+        return write_import(into, kind, fingerprint, found, settings, log)
+
+
+@contextmanager
+def _advised(
+    kind: str, source: Path, config: ImportConfig, of: type[Exception] = DatasetImportError
+) -> Generator[None]:
+    """Inside it, errors say what to unpack, or which kind the source is, where that may be why."""
+    try:
+        yield
+    except (DatasetImportError, FileNotFoundError) as error:
+        is_other = isinstance(error, of | FileNotFoundError)
+        advice = other_kind(kind, source, config, KINDS) if is_other else ""
+        advice = advice or packed(kind, source)
+        if not advice:
+            raise
+        known = FileNotFoundError if isinstance(error, FileNotFoundError) else DatasetImportError
+        raise known(f"{error}. {advice}") from error
 
 
 def _fingerprint(source: Source, config: ImportConfig) -> str:

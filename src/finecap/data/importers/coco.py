@@ -17,6 +17,7 @@ from finecap.config import ImportConfig
 from finecap.data.importers.entry import (
     BAD,
     LEFT_OUT,
+    NOTE,
     DatasetImportError,
     Entry,
     Fault,
@@ -25,7 +26,7 @@ from finecap.data.importers.entry import (
     split_named,
     tidy,
 )
-from finecap.data.importers.photos import Photos, photos_of
+from finecap.data.importers.photos import Photos, is_import, photos_of
 from finecap.data.json_files import read_json
 
 _WORDS = re.compile(r"[a-z]+|\d+")
@@ -42,11 +43,11 @@ def open_coco(source: Path, config: ImportConfig) -> Source:
         DatasetImportError: files of several years, or one that is broken.
     """
     files = _files(source)
-    root = source if source.is_dir() else _root(source)
-    photos = photos_of(config, root)
+    photos = photos_of(config, _root(source))
     files = _one_year(files, photos)
     contents = {path: _content(path) for path in files}
     contents = {path: content for path, content in contents.items() if content}
+    others = [path.name for path in files if path not in contents]
     if not contents:
         raise DatasetImportError(
             f"{', '.join(path.name for path in files)}: no caption, expected "
@@ -58,7 +59,8 @@ def open_coco(source: Path, config: ImportConfig) -> Source:
         for path, content in contents.items():
             yield from _entries(path, content, photos)
 
-    return Source([*contents], photos.digest, entries, total)
+    said = (f"left out, without captions: {', '.join(others)}",) if others else ()
+    return Source([*contents], photos.digest, entries, total, said)
 
 
 def split_of(path: Path) -> str | None:
@@ -76,21 +78,22 @@ def _files(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise FileNotFoundError(f"{source} does not exist, expected COCO's annotations and photos")
-    folders = [folder for folder in (source / "annotations", source) if folder.is_dir()]
-    for folder in folders:
-        if found := sorted(folder.glob("captions_*.json")) or sorted(
-            path for path in folder.glob("*.json") if not _NO_CAPTIONS.match(path.name)
+    for pattern in ("annotations/", "", "*/annotations/", "*/", "*/*/annotations/"):
+        if found := sorted(source.glob(f"{pattern}captions_*.json")) or sorted(
+            path for path in source.glob(f"{pattern}*.json") if not _NO_CAPTIONS.match(path.name)
         ):
-            return found
+            return [path for path in found if not is_import(path, source)]
     raise FileNotFoundError(
         f"{source / 'annotations'} has no captions_*.json, expected COCO's caption annotations "
         "there or in the source folder itself"
     )
 
 
-def _root(file: Path) -> Path:
-    """Where the photos of one annotation file are looked for."""
-    return file.parent.parent if file.parent.name == "annotations" else file.parent
+def _root(source: Path) -> Path:
+    """Where the photos are looked for: in the source, or beside its annotations."""
+    folder = source if source.is_dir() else source.parent
+    has_photos = source.is_dir() and len(Photos(source)) > 0
+    return folder.parent if folder.absolute().name == "annotations" and not has_photos else folder
 
 
 def _one_year(files: Sequence[Path], photos: Photos) -> list[Path]:
@@ -132,21 +135,22 @@ def _entries(path: Path, content: dict[str, object], photos: Photos) -> Iterator
         elif image_id not in ids:
             reason = f"annotation of image {row.get('image_id')!r}, which the file does not list"
             yield Fault("", path.name, place, reason)
-        elif not isinstance(caption, str) or not tidy(caption):
+        elif not (said := _said(caption)):
             reason = f"annotation without words: {caption!r}"
             yield Fault(str(row.get("image_id")), path.name, place, reason)
         else:
-            captions[image_id].append(caption)
-    seen: set[object] = set()
+            captions[image_id] += said
+    seen: dict[object, object] = {}
     folder = path.stem.rpartition("_")[2]  # captions_train2014.json, train2014/
     for place, image in enumerate(images, 1):
         key = _key(image.get("id"))
         name = image.get("file_name")
         if not isinstance(name, str) or not name.strip() or key in seen:
             reason = "image listed twice" if key in seen else f"image without file_name: {image}"
-            yield Fault(str(name or ""), path.name, place, reason[:200])
+            kind = NOTE if seen.get(key) == name else BAD
+            yield Fault(str(name or ""), path.name, place, reason[:200], kind)
             continue
-        seen.add(key)
+        seen[key] = name
         if not captions[key]:
             kind = LEFT_OUT if key in rejected else BAD
             why = "all captions were rejected by the authors" if key in rejected else "no caption"
@@ -157,6 +161,14 @@ def _entries(path: Path, content: dict[str, object], photos: Photos) -> Iterator
         )
 
 
+def _said(caption: object) -> list[str]:
+    """The captions of an annotation, one or a list; [] where none has words."""
+    texts = cast("list[object]", caption) if isinstance(caption, list) else [caption]
+    return [text for text in texts if isinstance(text, str) and tidy(text)]
+
+
 def _key(image_id: object) -> object:
-    """An id as it is compared: 9 and "9" are one image."""
-    return str(image_id) if isinstance(image_id, int | str) else None
+    """An id as it is compared: 9, 9.0 (as pandas writes it) and "9" are one image."""
+    if isinstance(image_id, float) and image_id.is_integer():
+        return str(int(image_id))
+    return str(image_id) if isinstance(image_id, int | float | str) else None

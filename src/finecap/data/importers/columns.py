@@ -8,7 +8,7 @@ What stays out: reading tables (`table`, `huggingface`).
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from finecap.data.importers.entry import DatasetImportError, split_named
@@ -17,16 +17,21 @@ _USUAL = {
     "image": (
         "image", "file_name", "filename", "image_path", "filepath", "file_path", "path",
         "image_name", "image_file", "file", "img", "img_path", "photo", "jpg",
+        "image_id", "img_id", "id", "key",
     ),
     "caption": (
         "captions", "caption", "sentences", "sentence", "text", "texts", "raw", "description",
-        "descriptions", "comment", "txt",
+        "descriptions", "comment", "txt", "caption_str", "reference_strs", "annotations_captions",
+        "paragraph", "regions",
     ),
-    "split": ("split",),
+    "split": ("split", "set_name"),
     "alt_text": ("alt_text",),
 }  # fmt: skip
 _NUMBERED = re.compile(r"(captions?|sentences?|texts?|descriptions?|comments?)[ _-]?\d+")
-_INNER = ("raw", "caption", "text", "sentence", "value")  # of a caption that is an object
+_IDS = frozenset({"image_id", "img_id", "id", "key"})  # often numbers that name no file
+_ADDRESS = re.compile(r"(.*[ _-])?(urls?|links?)")
+_INNER = ("raw", "caption", "text", "sentence", "value", "phrase")  # of a caption that is an object
+_DOWNLOAD = "img2dataset --output_format webdataset --output_folder FOLDER"
 _SHOWN = 60
 
 
@@ -34,8 +39,21 @@ class RowError(ValueError):
     """A row that is not what its columns promise."""
 
 
+class NoTableError(DatasetImportError):
+    """A file in which no column of images, or none of captions, can be told."""
+
+
+def is_image_column(name: str) -> bool:
+    """Whether a column of that name usually has an image, or the address of one."""
+    lower = name.strip().lower()
+    return lower in _USUAL["image"] or _ADDRESS.fullmatch(lower) is not None
+
+
 def chosen(
-    header: Sequence[str], named: Mapping[str, Sequence[str]], where: str
+    header: Sequence[str],
+    named: Mapping[str, Sequence[str]],
+    where: str,
+    leads: Callable[[str], bool],
 ) -> dict[str, list[str]]:
     """Columns of the table by field: image, caption, and split and alt_text where there are any.
 
@@ -43,9 +61,11 @@ def chosen(
         header: the table's columns.
         named: by field, the user's word.
         where: the table, for messages.
+        leads: whether what a column has leads to images; asked where several may be meant.
 
     Raises:
-        DatasetImportError: a named column is not there, or image or caption cannot be told.
+        DatasetImportError: a named column is not there.
+        NoTableError: image or caption cannot be told.
     """
     if unknown := named.keys() - _USUAL.keys():
         raise DatasetImportError(
@@ -53,7 +73,7 @@ def chosen(
         )
     found: dict[str, list[str]] = {}
     for field in _USUAL:
-        columns = list(named.get(field, ())) or _usual(field, header)
+        columns = list(named.get(field, ())) or _usual(field, header, leads)
         if missing := [column for column in columns if column not in header]:
             raise DatasetImportError(
                 f"{where}: no column {missing[0]!r}, there are {', '.join(header)}"
@@ -62,11 +82,28 @@ def chosen(
             found[field] = columns
     for field in ("image", "caption"):
         if field not in found:
-            raise DatasetImportError(
-                f"{where}: which column has the {field}? There are {', '.join(header)}; say "
-                f"--column {field}=NAME"
-            )
+            raise NoTableError(f"{where}: {_lacking(field, header, found)}")
     return found
+
+
+def _lacking(field: str, header: Sequence[str], found: Mapping[str, Sequence[str]]) -> str:
+    """Why a field has no column, and what to do."""
+    if any("://" in name for name in header):
+        return (
+            "its first line has an address where columns should be named; put names there "
+            f"(`sed -i '1i caption\\turl' FILE`), download the images, as with `{_DOWNLOAD} "
+            "--url_list FILE --input_format tsv --url_col url --caption_col caption`, and import "
+            "the folder it writes as webdataset"
+        )
+    address = next((name for name in header if _ADDRESS.fullmatch(name.strip().lower())), None)
+    if field == "image" and address is not None:
+        caption = found.get("caption", _usual("caption", header, bool) or ["CAPTIONS"])[0]
+        return (
+            f"it has addresses ({address}) and no images, and nothing is downloaded here. Download "
+            f"them, as with `{_DOWNLOAD} --url_list FILE --url_col {address} --caption_col "
+            f"{caption}` and its --input_format, and import the folder it writes as webdataset"
+        )
+    return f"which column has the {field}? There are {', '.join(header)}; say --column {field}=NAME"
 
 
 def captions_in(cells: Sequence[object]) -> tuple[str, ...]:
@@ -100,7 +137,9 @@ def image_in(cell: object) -> tuple[str, bytes | None]:
     """
     content: object = None
     path: object = cell
-    if isinstance(cell, dict):
+    if isinstance(cell, int | float) and not isinstance(cell, bool) and cell == int(cell):
+        path = str(int(cell))  # an id, by which the file is named
+    elif isinstance(cell, dict):
         row = cast("dict[str, object]", cell)
         content, path = row.get("bytes"), row.get("path")
     elif isinstance(cell, bytes | bytearray | memoryview):
@@ -114,12 +153,16 @@ def image_in(cell: object) -> tuple[str, bytes | None]:
     return (path or "").strip(), content or None
 
 
-def _usual(field: str, header: Sequence[str]) -> list[str]:
+def _usual(field: str, header: Sequence[str], leads: Callable[[str], bool]) -> list[str]:
     """The columns that usually have that field."""
     lower = {column.strip().lower(): column for column in header}
     if field == "caption" and (numbered := [c for c in lower if _NUMBERED.fullmatch(c)]):
         return [lower[name] for name in numbered]
-    return next(([lower[name]] for name in _USUAL[field] if name in lower), [])
+    usual = [name for name in _USUAL[field] if name in lower]
+    if field == "image" and (len(usual) > 1 or _IDS.intersection(usual)):
+        sure = [name for name in usual if name not in _IDS]
+        usual = [name for name in usual if leads(lower[name])][:1] or sure
+    return [lower[name] for name in usual[:1]]
 
 
 def _captions(cell: object) -> list[str]:

@@ -25,7 +25,7 @@ from finecap.data.importers.entry import (
     text_lines,
     tidy,
 )
-from finecap.data.importers.photos import Photos, photos_of
+from finecap.data.importers.photos import Photos, is_import, photos_of
 
 _TOKEN = re.compile(r"(?P<image>[^#\t]+)#\d+\t(?P<caption>.*)")
 _BARS = re.compile(r"(?P<image>[^|]+?)\s*\|\s*(?P<number>\d*)\s*(?P<bar>\|?)\s*(?P<caption>.*)")
@@ -98,22 +98,26 @@ def _open(kind: str, source: Path, config: ImportConfig) -> Source:
 
 def _file(source: Path, names: Sequence[str]) -> Path:
     for name in names:
-        for pattern in (name, f"*/{name}", f"*/*/{name}"):
-            if found := sorted(source.glob(pattern)):
-                return found[0]
+        if found := _below(source, name):
+            return found[0]
     raise FileNotFoundError(
         f"{source / names[0]} does not exist, expected {' or '.join(names)} in the source folder, "
         "with the split files and the photos"
     )
 
 
+def _below(source: Path, name: str) -> list[Path]:
+    """Files of that name in the source and two folders deep, the nearest first."""
+    patterns = (name, f"*/{name}", f"*/*/{name}")
+    found = [path for pattern in patterns for path in sorted(source.glob(pattern))]
+    return [path for path in found if "__MACOSX" not in path.parts and not is_import(path, source)]
+
+
 def _split_files(source: Path) -> dict[str, Path]:
     """The files of names by split; empty where there are none."""
     for names in _SPLIT_FILES:
         found = {
-            split: paths[0]
-            for split, name in names.items()
-            if (paths := sorted([*source.glob(name), *source.glob(f"*/{name}")]))
+            split: paths[0] for split, name in names.items() if (paths := _below(source, name))
         }
         if found and len(found) < len(names):
             missing = next(name for split, name in names.items() if split not in found)

@@ -2,7 +2,10 @@
 
 `dataset_coco.json`, `dataset_flickr8k.json`, `dataset_flickr30k.json`: `images`, each with
 `filename`, `split`, `sentences` (`raw`, `tokens`), and, for COCO, the folder `filepath`. `restval`
-is the part of COCO's val that is trained on. What stays out: the photos' own annotation files.
+is the part of COCO's val that is trained on. Remote sensing took the form over
+(`dataset_rsicd.json`; UCM's and Sydney's `dataset.json`).
+
+What stays out: the photos' own annotation files.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,13 +78,18 @@ def _entry(path: Path, place: int, image: Mapping[str, object], photos: Photos) 
     split = split_named(raw)
     if split is None:
         return Fault(name, path.name, place, f"unknown split {raw!r}")
-    captions = [_sentence(sentence) for sentence in objects(image.get("sentences"))]
+    said = image.get("sentences")
+    sentences = cast("list[object]", said) if isinstance(said, list) else []
+    captions = [_sentence(sentence) for sentence in sentences]
     return photos.entry(name, captions, split, file=path.name, line=place, folder=folder)
 
 
-def _sentence(sentence: Mapping[str, object]) -> str:
+def _sentence(sentence: object) -> str:
     """As it was written; of a file that has only tokens, these."""
-    raw, tokens = sentence.get("raw"), sentence.get("tokens")
+    if isinstance(sentence, str):
+        return sentence
+    row = cast("dict[str, object]", sentence) if isinstance(sentence, dict) else {}
+    raw, tokens = row.get("raw"), row.get("tokens")
     if isinstance(raw, str):
         return raw
     return " ".join(map(str, cast("list[object]", tokens))) if isinstance(tokens, list) else ""

@@ -2,24 +2,32 @@
 
 Data sets are handed out as archives that everyone unpacks a little differently, so photos are
 looked for in the whole folder: by name, and where several have that name by the folders before it.
-What stays out: opening them.
+Names of another machine are understood too: an absolute path by its last folders, `.JPG` for
+`.jpg`, letters with their accents apart, as macOS packs them. A photo of another folder never
+stands in.
+What stays out: decoding them.
 """
 
 import hashlib
 import os
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from finecap.config import ImportConfig
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault
 
 SUFFIXES = frozenset(
-    ".jpg .jpeg .png .webp .avif .gif .bmp .tif .tiff .ppm .pgm".split()  # noqa: SIM905 - one line
+    ".jpg .jpeg .jfif .png .webp .avif .gif .bmp .tif .tiff .ppm .pgm".split()  # noqa: SIM905
 )
 MARKER = "import.json"
 """What an import leaves in the folder that it wrote."""
 _SKIPPED = frozenset({"__MACOSX"})
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_SAME = {".jpeg": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 
 
 class Photos:
@@ -69,24 +77,66 @@ class Photos:
         Raises:
             DatasetImportError: several photos are meant.
         """
-        wanted = PurePosixPath(name.replace("\\", "/"))
-        if wanted.is_absolute():
-            return Path(wanted) if Path(wanted).is_file() else None
+        path = name.replace("\\", "/")
+        wanted = PurePosixPath(path)
+        is_absolute = wanted.is_absolute() or _DRIVE.match(path) is not None
+        if is_absolute and Path(path).is_file():
+            return Path(path)
         parents = tuple(part for part in wanted.parent.parts if part != "..")
-        found = self._by_name.get(wanted.name, [])
-        if not found and wanted.suffix.lower() not in SUFFIXES:
-            found = self._by_stem.get(wanted.name, [])
-        found = [
-            path for path in found if self._parents(path)[-len(parents) :] == parents or not parents
-        ]
+        found = self._below(self._called(wanted), parents, is_absolute=is_absolute)
         if len(found) > 1:
             found = _closest(found, parents or tuple(filter(None, folder.split("/"))))
-        if len(found) > 1:
+        if len(found) > 1 and not self._are_copies(found):
             raise DatasetImportError(
                 f"{len(found)} photos are called {name}: {', '.join(found[:3])}; say which folder "
                 "has the right ones (--images)"
             )
         return self.folder / found[0] if found else None
+
+    def _called(self, wanted: PurePosixPath) -> list[str]:
+        """Photos of that name, folders left out."""
+        if found := self._by_name.get(wanted.name):
+            return found
+        if wanted.suffix.lower() not in SUFFIXES:
+            return self._by_stem.get(wanted.name, [])
+        return self._by_likeness.get(_plain(wanted.name), [])
+
+    def _below(
+        self, found: Sequence[str], parents: tuple[str, ...], *, is_absolute: bool
+    ) -> list[str]:
+        """Those that lie in the folders `parents`.
+
+        What was written on another machine has folders before those that are here; then the whole
+        path of a photo below the root must be the end of the name's.
+        """
+        here = [path for path in found if self._parents(path)[-len(parents) :] == parents]
+        if here or not parents:
+            return here or list(found)
+        root = (self.folder.absolute().name,) if is_absolute else ()
+        ends = {path: tuple(path.split("/")[:-1]) or root for path in found}
+        return [path for path, end in ends.items() if end and parents[-len(end) :] == end]
+
+    @cached_property
+    def _by_likeness(self) -> dict[str, list[str]]:
+        """Paths by a name that differs in the suffix's spelling or the accents' form alone."""
+        alike: dict[str, list[str]] = defaultdict(list)
+        for name, paths in self._by_name.items():
+            alike[_plain(name)] += paths
+        return alike
+
+    def _are_copies(self, paths: Sequence[str]) -> bool:
+        """Whether the same photo lies in several places, as archives that hold a folder twice."""
+        if len({self._sizes[path] for path in paths}) > 1:
+            return False
+        first = (self.folder / paths[0]).read_bytes()
+        return all((self.folder / path).read_bytes() == first for path in paths[1:])
+
+    def _missing(self, name: str) -> str:
+        """That a photo is not there, and which of its name is."""
+        wanted = PurePosixPath(name.replace("\\", "/"))
+        others = self._by_name.get(wanted.name) or self._by_stem.get(wanted.stem, [])
+        there = f", only '{others[0]}'" if others else ""
+        return f"no such photo in {self.folder.name or self.folder}/{there}"
 
     def entry(
         self,
@@ -104,8 +154,10 @@ class Photos:
         except DatasetImportError as error:
             return Fault(name, file, line, str(error))
         if photo is None:
-            return Fault(name, file, line, f"no such photo in {self.folder.name}/")
-        own = photo.name if PurePosixPath(name).is_absolute() else name
+            return Fault(name, file, line, self._missing(name))
+        own = name.replace("\\", "/")
+        if PurePosixPath(own).is_absolute() or _DRIVE.match(own) or ".." in own.split("/"):
+            own = photo.name
         return Entry(own, photo, tuple(captions), split, file=file, line=line)
 
     def name_of(self, entry: Entry) -> str:
@@ -126,6 +178,17 @@ def photos_of(config: ImportConfig, root: Path) -> Photos:
         FileNotFoundError: there is no such folder.
     """
     return Photos(Path(config.images) if config.images else root)
+
+
+def _plain(name: str) -> str:
+    """A name whose suffix is spelt one way, its accents composed.
+
+    >>> _plain("a.JPEG"), _plain("e\u0301.jpg") == _plain("\u00e9.jpg")
+    ('a.jpg', True)
+    """
+    path = PurePosixPath(unicodedata.normalize("NFC", name))
+    suffix = path.suffix.lower()
+    return path.stem + _SAME.get(suffix, suffix)
 
 
 def _closest(paths: list[str], parents: tuple[str, ...]) -> list[str]:

@@ -10,30 +10,32 @@ import csv
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from functools import partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from finecap.config import ImportConfig
 from finecap.data.importers import columns
 from finecap.data.importers.coco import split_of
-from finecap.data.importers.columns import RowError
+from finecap.data.importers.columns import NoTableError, RowError
 from finecap.data.importers.entry import (
     DatasetImportError,
     Entry,
     Fault,
     Source,
-    objects,
     split_named,
     text_lines,
     tidy,
 )
+from finecap.data.importers.json_tables import table_rows
 from finecap.data.importers.photos import SUFFIXES, Photos, is_import, photos_of
 from finecap.data.json_files import read_json
 
 Row = tuple[int, Mapping[str, object] | str]
 """A row's number and its cells by column, or why it cannot be read."""
 
+_LOOKED_AT = 20  # rows, to tell columns
 _BATCH = 64  # rows of Parquet or Arrow: with images in them each may be megabytes
 
 
@@ -43,11 +45,12 @@ def open_csv(source: Path, config: ImportConfig) -> Source:
 
 
 def open_jsonl(source: Path, config: ImportConfig) -> Source:
-    """JSON lines, or a JSON list, of objects. Raises: see `open_tables`.
+    """JSON lines of objects, or JSON that is a table (`json_tables`). Raises: see `open_tables`.
 
     A `captions.jsonl` of ours is such a file, and so are LAVIS' and BLIP's annotations.
     """
-    return _open(source, config, (".jsonl", ".ndjson", ".json"), _jsonl_header, _jsonl_rows)
+    suffixes = (".jsonl", ".jsonlines", ".ndjson", ".json")
+    return _open(source, config, suffixes, _jsonl_header, _jsonl_rows)
 
 
 def open_parquet(source: Path, config: ImportConfig) -> Source:
@@ -72,12 +75,27 @@ def open_tables(
         rows: of a file, the columns that are asked for.
 
     Raises:
-        DatasetImportError: a column cannot be told, or is not there.
+        DatasetImportError: a named column is not there, or a file cannot be read.
+        NoTableError: no file has columns of images and captions. Of several, those that have
+            none, as of a test set, are left out and named.
     """
-    chosen = {path: columns.chosen(header(path), config.columns, path.name) for path, _ in files}
+    chosen: dict[Path, dict[str, list[str]]] = {}
+    others: list[str] = []
+    first: NoTableError | None = None
+    for path, _ in files:
+        leads = partial(_leads, path, photos, rows)
+        try:
+            chosen[path] = columns.chosen(header(path), config.columns, path.name, leads)
+        except NoTableError as error:
+            first = first or error
+            others.append(path.name)
+    if first and not chosen:
+        raise first
 
     def entries() -> Iterator[Entry | Fault]:
         for path, split in files:
+            if path not in chosen:
+                continue
             wanted = [column for names in chosen[path].values() for column in names]
             for _, group in groupby(
                 _read(path, split, chosen[path], rows(path, wanted)), key=_same_image
@@ -85,7 +103,26 @@ def open_tables(
                 yield _joined(list(group), photos, path.parent.name)
 
     said = tuple(dict.fromkeys(columns.said(of) for of in chosen.values()))
-    return Source([path for path, _ in files], photos.digest, entries, said=said)
+    if others:
+        said += (f"left out, without images or captions: {', '.join(others)}",)
+    return Source([*chosen], photos.digest, entries, said=said)
+
+
+def _leads(
+    path: Path,
+    photos: Photos,
+    rows: Callable[[Path, Sequence[str]], Iterator[Row]],
+    column: str,
+) -> bool:
+    """Whether one of the first rows has an image in that column."""
+    for _, row in islice(rows(path, [column]), _LOOKED_AT):
+        try:
+            name, content = columns.image_in(None if isinstance(row, str) else row.get(column))
+            if content is not None or photos.find(name):
+                return True
+        except RowError:
+            continue
+    return False
 
 
 def _open(
@@ -235,15 +272,14 @@ def _jsonl_header(path: Path) -> list[str]:
     """Columns of the first row that can be read."""
     first = next((row for _, row in _jsonl_rows(path, ()) if not isinstance(row, str)), None)
     if first is None:
-        raise DatasetImportError(f"{path} has no line that is a JSON object")
+        raise NoTableError(f"{path} has no line that is a JSON object, and is no table of them")
     return list(first)
 
 
 def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
     del wanted
-    _, head = next(text_lines(path), (0, ""))
-    if head.startswith("["):
-        yield from enumerate(objects(read_json(path, DatasetImportError)), 1)
+    if _is_whole(path):
+        yield from enumerate(table_rows(read_json(path, DatasetImportError)), 1)
         return
     for line, text in text_lines(path):
         try:
@@ -252,6 +288,22 @@ def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
             yield line, f"broken JSON at column {error.colno}: {error.msg}"
             continue
         yield line, row if isinstance(row, dict) else f"expected a JSON object, came {text[:60]!r}"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is one JSON value, not one a line; of a single line, whether that is a table.
+
+    A value over several lines opens what it does not close on the first.
+    """
+    heads = [text for _, text in islice(text_lines(path), 2)]
+    if not heads or heads[0].startswith("[") or heads[0][-1] in "{[:,":
+        return bool(heads)
+    if len(heads) > 1:
+        return False
+    try:
+        return bool(table_rows(json.loads(heads[0])))
+    except json.JSONDecodeError:
+        return False
 
 
 def _parquet_header(path: Path) -> list[str]:

@@ -4,6 +4,7 @@ While it is built it is `<into>.partial`, which the same import goes on with aft
 there before stays until the last moment. What stays out: reading any foreign format.
 """
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,12 @@ _CONTENTS = frozenset(
     {"images", CSV, HTML, MARKER, JOURNAL}
     | {name + ending for name in (RECORDS, SHARDS) for ending in ("", ".partial")}
 )
+
+
+class NothingImportedError(DatasetImportError):
+    """Not one image came in: the source may be of another kind."""
+
+
 _REASONS = 3  # that a failure's message repeats
 
 
@@ -232,9 +239,12 @@ def _refuse_bad(
     write_report(rejected, f"Refused import of {kind}", [f"{share}; {limit}"], faults)
     shutil.rmtree(partial)
     if not good and not bad:
-        raise DatasetImportError(f"the {kind} source has no image with captions and a split")
-    raise DatasetImportError(
-        f"{share}, {limit}: {first}. {into} is as it was; every row is in {rejected / HTML}"
+        raise NothingImportedError(f"the {kind} source has no image with captions and a split")
+    error = DatasetImportError if good else NothingImportedError
+    enough = f"; --max-bad {math.ceil(1000 * bad / (bad + good)) / 1000:g} lets the others in"
+    raise error(
+        f"{share}, {limit}{enough if good else ''}: {first}. {into} is as it was; every row is in "
+        f"{rejected / HTML}"
     )
 
 
@@ -249,7 +259,9 @@ def _records(partial: Path, splits: Splits, tally: _Tally) -> Iterator[Record]:
         if isinstance(line, Fault) or line.again:
             continue
         if split := next(of):
-            captions = (*line.captions, *more.get(line.image, ()))
+            # Files that repeat others, as of tokenised captions, add nothing.
+            later = (text for text in more.get(line.image, ()) if text not in line.captions)
+            captions = (*line.captions, *dict.fromkeys(later))
             tally.captions += len(captions)
             tally.by_split[split] += 1
             yield Record(line.image, split, captions, alt_text=line.alt_text)

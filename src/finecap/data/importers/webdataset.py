@@ -19,7 +19,7 @@ from typing import cast
 from finecap.config import ImportConfig
 from finecap.data.importers import columns
 from finecap.data.importers.columns import RowError
-from finecap.data.importers.entry import DatasetImportError, Entry, Fault, Source
+from finecap.data.importers.entry import DatasetImportError, Entry, Fault, Source, tidy
 from finecap.data.importers.photos import SUFFIXES
 from finecap.data.importers.table import with_splits
 
@@ -148,6 +148,9 @@ def _captions(contents: Mapping[str, bytes], about: Mapping[str, object]) -> tup
     for suffix in _TEXT:
         part = _part(contents, suffix)
         if part is not None:
-            return tuple(part.decode("utf-8-sig").splitlines())
+            text = part.decode("utf-8-sig")
+            alone = about.get("caption")  # img2dataset writes one to both, and it may have lines
+            is_one = isinstance(alone, str) and tidy(alone) == tidy(text)
+            return (text,) if is_one else tuple(text.splitlines())
     key = next((key for key in _CAPTION_KEYS if about.get(key)), None)
     return columns.captions_in([about[key]]) if key else ()

@@ -2,16 +2,39 @@
 
 import pytest
 
-from finecap.data.importers.columns import RowError, captions_in, chosen, image_in, split_in
+from finecap.data.importers.columns import (
+    NoTableError,
+    RowError,
+    captions_in,
+    chosen,
+    image_in,
+    split_in,
+)
 
 
 def test_usual_names_are_known_in_any_case():
     header = ["ID", "File_Name", "Sentences", "Split"]
-    assert chosen(header, {}, "t") == {
+    assert chosen(header, {}, "t", bool) == {
         "image": ["File_Name"],
         "caption": ["Sentences"],
         "split": ["Split"],
     }
+
+
+def test_of_several_columns_the_one_that_leads_to_images_is_taken():
+    header = ["image", "file_name", "id", "caption"]
+    assert chosen(header, {}, "t", bool)["image"] == ["image"]
+    assert chosen(header, {}, "t", lambda name: name == "id")["image"] == ["id"]
+    assert chosen(header, {}, "t", lambda _: False)["image"] == ["image"]
+    with pytest.raises(NoTableError, match=r"which column has the image\? There are id, caption"):
+        chosen(["id", "caption"], {}, "t", lambda _: False)
+
+
+def test_addresses_in_the_place_of_images_are_told():
+    with pytest.raises(NoTableError, match=r"addresses \(URL\) and no images.*--caption_col TEXT"):
+        chosen(["URL", "TEXT"], {}, "t", bool)
+    with pytest.raises(NoTableError, match="an address where columns should be named"):
+        chosen(["a bus", "http://example.org/1.jpg"], {}, "t", bool)
 
 
 @pytest.mark.parametrize(
@@ -38,10 +61,12 @@ def test_what_is_no_caption_is_refused(cell):
 
 def test_images_are_paths_or_bytes():
     assert image_in(" a/b.jpg ") == ("a/b.jpg", None)
+    assert (image_in(9), image_in(9.0)) == (("9", None), ("9", None))
     assert image_in(b"bytes") == ("", b"bytes")
     assert image_in({"bytes": b"bytes", "path": "b.jpg"}) == ("b.jpg", b"bytes")
     for cell, message in [
-        (3, "the image is '3'"),
+        (3.5, "the image is '3.5'"),
+        (True, "the image is 'True'"),
         ({"bytes": None}, "no image"),
         (" ", "no image"),
     ]:

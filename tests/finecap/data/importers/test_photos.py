@@ -28,12 +28,28 @@ def test_names_are_found_wherever_the_photo_lies(folder):
     assert found(folder, "train\\1.jpg") == "train/1.jpg"
 
 
-@pytest.mark.parametrize("name", ["3.jpg", "2.jpg", "test/2.JPG", "/2.JPG", "notes.txt"])
+@pytest.mark.parametrize(
+    "name", ["3.jpg", "2.png", "test/2.JPG", "/2.JPG", "/test/2.JPG", "notes.txt"]
+)
 def test_another_photo_does_not_stand_in(folder, name):
     assert found(folder, name) is None
 
 
+def test_names_of_another_machine_are_understood(folder):
+    assert found(folder, "2.jpeg") == found(folder, "2.jpg") == "val/2.JPG"
+    assert found(folder, "/home/me/photos/val/1.jpg") == "val/1.jpg"
+    assert found(folder, r"C:\me\val\1.jpg") == "val/1.jpg"
+    assert found(folder, "me/val/1.jpg") == "val/1.jpg"
+    (folder / "e\u0301.jpg").write_bytes(b"x")
+    assert found(folder, "\u00e9.jpg") == "e\u0301.jpg"
+
+
+def test_copies_of_one_photo_are_one(folder):
+    assert found(folder, "1.jpg") == "train/1.jpg"
+
+
 def test_several_photos_of_a_name_ask_which(folder):
+    (folder / "val/1.jpg").write_bytes(b"y")
     with pytest.raises(DatasetImportError, match=r"2 photos are called 1\.jpg: train/1\.jpg, val"):
         Photos(folder).find("1.jpg")
 

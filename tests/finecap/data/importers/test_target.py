@@ -92,8 +92,9 @@ def test_too_many_bad_rows_leave_everything_as_it_was(source, tmp_path, bring):
     with pytest.raises(DatasetImportError) as failure:
         bring("csv", source)
     assert re.search(
-        r"1 of 11 images or lines are bad, at most 1\.00% may be \(--max-bad\): no such photo in "
-        r"boats/ \(1\)\. .*data is as it was; every row is in .*data\.rejected/import-report\.html",
+        r"1 of 11 images or lines are bad, at most 1\.00% may be \(--max-bad\); "
+        r"--max-bad 0\.091 lets the others in: no such photo in boats/ \(1\)\. "
+        r".*data is as it was; every row is in .*data\.rejected/import-report\.html",
         str(failure.value),
     )
     assert snapshot(into) == before
