@@ -89,7 +89,10 @@ def search(
 
 @app.command()
 def caption(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Files, members of a tar (0.tar/1.jpg), tars."),
+    ],
     *,
     as_json: Json = False,
     beams: Annotated[int, typer.Option(min=1, help="Beams followed; 1: greedy.")] = 1,
@@ -99,9 +102,17 @@ def caption(
     seed: Annotated[int, typer.Option(min=0, help="Of samples.")] = 0,
 ) -> None:
     """Caption images with the captioner of the live index: the best caption, or several samples."""
-    missing = [str(path) for path in images if not path.is_file()]
+    from finecap.data.image_files import images_at
+
+    found, missing = list[Path](), list[str]()
+    for path in images:
+        try:
+            found += images_at(path)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            is_in_tar = any(parent.suffix == ".tar" for parent in (path, *path.parents))
+            missing.append(str(error) if is_in_tar else str(path))
     if missing:
-        raise UsageError(f"no such image: {', '.join(missing)}")
+        raise UsageError(f"no such image: {'; '.join(missing)}")
     if samples and beams > 1:
         raise UsageError(f"--beams {beams} finds one caption, --samples {samples} several: use one")
     from finecap.models.captions import Beams, Draws
@@ -112,11 +123,11 @@ def caption(
     model = load_pair(verified_export(home, load_live_manifest(home).captioner))
     if samples:
         how = Draws(samples, temperature=temperature, top_p=top_p, seed=seed)
-        captions = model.draw_captions(images, how)
+        captions = model.draw_captions(found, how)
     else:
-        captions = [[said] for said in model.caption_images(images, how=Beams(beams))]
+        captions = [[said] for said in model.caption_images(found, how=Beams(beams))]
     pairs = [
-        (str(image), said) for image, of_image in zip(images, captions, strict=True)
+        (str(image), said) for image, of_image in zip(found, captions, strict=True)
         for said in of_image
     ]  # fmt: skip
     if as_json:

@@ -2,6 +2,7 @@ import json
 import resource
 import subprocess
 import sys
+import tarfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 
 from finecap import cli
 from finecap.config import load_profile
+from finecap.data.transforms import load_image
 from finecap.search.files import export_digest
 from finecap.search.index import Manifest, ModelReference, Row
 from finecap.search.lance import LanceIndex
@@ -160,6 +162,23 @@ def test_caption_uses_the_captioner_that_the_manifest_names(finecap, monkeypatch
     assert json.loads(out) == {"captions": [{"image": "a.png", "caption": "seen a.png"}]}
     assert [folder.name for folder in loaded] == ["models"]
     assert finecap("caption", "a.png")[1] == "a.png\tseen a.png\n"
+
+
+@pytest.mark.usefixtures("live_home")
+def test_caption_reads_images_in_tars(finecap, monkeypatch):
+    model = SimpleNamespace(
+        caption_images=lambda images, **_: [str(load_image(path).size) for path in images]
+    )
+    monkeypatch.setattr("finecap.models.export.load_pair", lambda _: model)
+    with tarfile.open("0.tar", "w") as tar:
+        for side in (4, 5):
+            Image.new("RGB", (side, side)).save(f"{side}.png")
+            tar.add(f"{side}.png")
+    assert finecap("caption", "0.tar/5.png")[1] == "0.tar/5.png\t(5, 5)\n"
+    assert finecap("caption", "0.tar")[1] == "0.tar/4.png\t(4, 4)\n0.tar/5.png\t(5, 5)\n"
+    code, _, err = finecap("caption", "0.tar/6.png", "none.png")
+    assert code == 2
+    assert "no such image: 0.tar has no 6.png, it has 4.png, 5.png; none.png" in err
 
 
 @pytest.mark.usefixtures("live_home")

@@ -15,16 +15,19 @@ import tarfile
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from finecap.data.image_formats import SUFFIXES
+
 _SUFFIX = ".tar"
 _BLOCK = 512  # bytes of a member's header, right before its content
 _NAME = 97  # letters of a name, "./" left out, that a header has room for
 _OPEN = 64  # shards kept open
+_SAID = 3  # images that a message names
 
 
 class ShardError(OSError):
@@ -65,6 +68,28 @@ def image_stat(path: Path) -> tuple[int, int]:
     return _shard(shard).place(name)[1], shard.stat().st_mtime_ns
 
 
+def images_at(path: Path) -> list[Path]:
+    """The image at `path`, a file or a member of a tar; of a tar itself each image in it, by name.
+
+    Raises:
+        FileNotFoundError: there is no such image, or none in the tar; of a tar it says what is.
+        IsADirectoryError: it is a folder.
+        ShardError: the tar or its index is broken.
+    """
+    if path.is_file() and path.suffix != _SUFFIX:
+        return [path]
+    is_shard = path.is_file()
+    shard, name = (path, "") if is_shard else _placed(path)
+    names = _shard(shard).names()
+    images = [it for it in names if PurePosixPath(it).suffix.lower() in SUFFIXES]
+    if is_shard and images:
+        return [shard / image for image in images]
+    if name in names:
+        return [path]
+    there = f", it has {', '.join(images[:_SAID])}" if images else " and no image"
+    raise FileNotFoundError(f"{shard} has no {name or 'image'}{there if name else ''}")
+
+
 def is_in_shard(path: Path) -> bool:
     """Whether `path` leads into a tar."""
     return _tar_above(path) is not None
@@ -102,6 +127,10 @@ class _Shard:
     def __del__(self) -> None:
         if hasattr(self, "_file"):
             os.close(self._file)
+
+    def names(self) -> list[str]:
+        """Of all members, sorted."""
+        return [name.decode("utf-8", "surrogateescape") for name in self._names.tolist()]
 
     def place(self, name: str) -> tuple[int, int]:
         """Offset and size of a member.

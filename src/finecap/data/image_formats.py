@@ -1,4 +1,4 @@
-"""The image formats that are read, told by content and never by name.
+"""The image formats that are read, told by content; and the names such files go by.
 
 What stays out: pixels (`transforms`), facts of an image (`image_facts`).
 """
@@ -9,6 +9,10 @@ from PIL import Image, UnidentifiedImageError
 
 # Named, because Pillow would otherwise also try formats that call other programs (EPS).
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jfif .png .webp .avif .gif .bmp .tif .tiff .ppm .pgm".split()  # noqa: SIM905
+)
+"""By which a file's name says that it is an image."""
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"})
 _HEAD = 512  # bytes in which text shows what it is
 

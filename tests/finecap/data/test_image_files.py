@@ -15,6 +15,7 @@ from finecap.data.image_files import (
     ShardError,
     image_bytes,
     image_stat,
+    images_at,
     index_of,
     is_in_shard,
     write_index,
@@ -52,6 +53,24 @@ def test_members_are_read_where_they_lie(shard, is_indexed):
     assert image_bytes(shard / LONG) == b"long"
     assert image_stat(shard / "0.jpg") == (4, shard.stat().st_mtime_ns)
     assert sorted(shard.parent.iterdir()) == before
+
+
+def test_a_tar_stands_for_its_images_and_a_member_for_itself(shard, tmp_path):
+    assert images_at(shard) == [shard / name for name in ("0.jpg", "1.jpg", LONG, "d/\u00e9.jpg")]
+    assert images_at(shard / "1.jpg") == [shard / "1.jpg"]
+    (tmp_path / "a.png").write_bytes(b"file")
+    assert images_at(tmp_path / "a.png") == [tmp_path / "a.png"]
+    with pytest.raises(
+        FileNotFoundError, match=r"0\.tar has no 9\.jpg, it has 0\.jpg, 1\.jpg, a/b"
+    ):
+        images_at(shard / "9.jpg")
+    with pytest.raises(FileNotFoundError, match=r"no\.png does not exist"):
+        images_at(tmp_path / "no.png")
+    with pytest.raises(IsADirectoryError):
+        images_at(tmp_path)
+    empty = packed(tmp_path / "text.tar", {"1.txt": b"no image"})
+    with pytest.raises(FileNotFoundError, match=r"text\.tar has no image"):
+        images_at(empty)
 
 
 def test_files_are_read_as_ever_even_in_a_folder_called_tar(tmp_path):

@@ -20,8 +20,8 @@ from typing import Any
 
 from finecap.data.image_facts import ImageFacts, facts_of, quiet_warnings
 from finecap.data.image_files import index_of, write_index
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers.entry import Entry, Fault, Source, tidied
-from finecap.data.importers.photos import SUFFIXES
 from finecap.data.records import RecordError, record_of
 from finecap.log import Log
 

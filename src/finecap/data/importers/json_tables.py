@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import cast
 
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers.columns import is_image_column
 from finecap.data.importers.entry import objects
-from finecap.data.importers.photos import SUFFIXES
 
 
 def table_rows(content: object) -> list[dict[str, object]]:

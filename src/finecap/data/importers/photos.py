@@ -18,11 +18,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from finecap.config import ImportConfig
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault
 
-SUFFIXES = frozenset(
-    ".jpg .jpeg .jfif .png .webp .avif .gif .bmp .tif .tiff .ppm .pgm".split()  # noqa: SIM905
-)
 MARKER = "import.json"
 """What an import leaves in the folder that it wrote."""
 _SKIPPED = frozenset({"__MACOSX"})

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from finecap.config import ImportConfig
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers import columns
 from finecap.data.importers.coco import split_of
 from finecap.data.importers.columns import NoTableError, RowError
@@ -29,7 +30,7 @@ from finecap.data.importers.entry import (
     tidy,
 )
 from finecap.data.importers.json_tables import table_rows
-from finecap.data.importers.photos import SUFFIXES, Photos, is_import, photos_of
+from finecap.data.importers.photos import Photos, is_import, photos_of
 from finecap.data.json_files import read_json
 
 Row = tuple[int, Mapping[str, object] | str]

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import cast
 
 from finecap.config import ImportConfig
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers import columns
 from finecap.data.importers.columns import RowError
 from finecap.data.importers.entry import DatasetImportError, Entry, Fault, Source, tidy
-from finecap.data.importers.photos import SUFFIXES
 from finecap.data.importers.table import with_splits
 
 _TEXT = (".txt", ".caption", ".captions", ".cap", ".text")

@@ -448,8 +448,8 @@ def an_image_folder_of_any_files(folder, _photos):
         settings={"max_bad": 0.5},
         captions={f"train/{name}": (tidy(f"said of {name[:3]}"),) for name in made},
         faults=[
-            ("bad", "a web page, of a download that failed"),
-            ("bad", "a pointer of Git LFS; fetch the files with `git lfs pull`"),
+            ("bad", "a web page, as a failed download leaves it"),
+            ("bad", "a pointer of Git LFS (`git lfs pull`"),
         ],
     )
 
