@@ -78,6 +78,16 @@ class Captioner(nn.Module, ABC):
         """Where its parameters are."""
         return next(self.parameters()).device
 
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether pretrained weights that it began with were a stand-in that nobody trained."""
+        return False
+
+    @property
+    def about_weights(self) -> dict[str, float]:
+        """What a stage reports beside its metrics: that weights are random, or nothing."""
+        return {"random_weights": 1.0} if self.has_random_weights else {}
+
     def pixel_values(self, pixels: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3) -> what `memory` takes, of a captioner that reads images."""
         raise TypeError(

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 VOCABULARY = "vocabulary.json"
+
+
+_RANDOM = {"weights": "random"}
+"""In the header of a checkpoint that nobody trained."""
 
 
 class ModelFolderError(ValueError):
@@ -58,6 +62,22 @@ def write_weights(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     partial = folder / f"{WEIGHTS}.partial"
     save_file({name: t.detach().clone().contiguous() for name, t in tensors.items()}, partial)
     partial.replace(folder / WEIGHTS)
+
+
+def write_random_weights(checkpoint: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file that is marked as a stand-in that nobody trained."""
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
+    save_file(dict(tensors), partial, metadata=_RANDOM)
+    partial.replace(checkpoint)
+
+
+def has_random_weights(checkpoint: Path) -> bool:
+    """Whether a checkpoint is marked so."""
+    if checkpoint.suffix != ".safetensors":
+        return False
+    with safe_open(checkpoint, "pt") as file:
+        return (file.metadata() or {}).items() >= _RANDOM.items()
 
 
 def read_weights(module: nn.Module, path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Weights come from a timm state dict that the user names, from the encoder's folder, or, of a tower
 that is trained here, from training alone; nothing is downloaded. A frozen tower is a constant: no
-gradient, eval mode whatever mode its captioner is in.
+gradient, eval mode whatever mode its captioner is in. Random weights that stand in for given ones
+(`write_random_timm`) are marked, and so is what is made of them, as `pretrained` does.
 
 Why a trained tower with given weights keeps its BatchNorm statistics too: a few dozen captioned
 images estimate them worse than what they were trained on. A tower from scratch has none to keep and
@@ -30,7 +31,7 @@ from finecap.data.transforms import CLIP_RESIZING
 from finecap.models import towers
 from finecap.models.architectures import Architecture
 from finecap.models.clip import PIXELS_AT_ONCE, load_encoder
-from finecap.models.folder import ModelFolderError
+from finecap.models.folder import ModelFolderError, has_random_weights, write_random_weights
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -66,11 +67,15 @@ class ImageEncoder(nn.Module):
     Args:
         tower: what it is.
         visual: an open_clip image tower, or a timm model as its `trunk`.
+
+    Attributes:
+        is_random: whether its weights began as a stand-in that nobody trained.
     """
 
     def __init__(self, tower: ImageTower, visual: nn.Module) -> None:
         super().__init__()
         self.tower, self.visual = tower, visual.requires_grad_(tower.trainable)
+        self.is_random = False
         self.channels = towers.grid_channels(self, tower.image_size)  # C
         for name, values in (("mean", tower.mean), ("std", tower.std)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -111,7 +116,9 @@ class ImageEncoder(nn.Module):
             trainable=trainable,
             learns_statistics=trainable and checkpoint is None,
         )
-        return cls(tower, _Trunk(_resized(trunk, size)))
+        encoder = cls(tower, _Trunk(_resized(trunk, size)))
+        encoder.is_random = checkpoint is not None and has_random_weights(checkpoint)
+        return encoder
 
     @classmethod
     def from_clip(cls, folder: Path, *, trainable: bool) -> Self:
@@ -139,7 +146,9 @@ class ImageEncoder(nn.Module):
             trainable=trainable,
             learns_statistics=False,
         )
-        return cls(tower, cast(Any, source.model).visual)
+        encoder = cls(tower, cast(Any, source.model).visual)
+        encoder.is_random = source.is_random
+        return encoder
 
     @classmethod
     def rebuilt(cls, saved: Mapping[str, Any]) -> Self:
@@ -216,6 +225,24 @@ def _of_another_version(why: str) -> ModelFolderError:
     return ModelFolderError(
         f"image tower written by another version of finecap ({why}); train the captioner again"
     )
+
+
+def write_random_timm(name: str, checkpoint: Path, seed: int = 0) -> None:
+    """Write random weights of a timm model's names and shapes, marked as random.
+
+    Args:
+        name: timm's, as `resnet50_clip`.
+        checkpoint: a `.safetensors` file to write.
+        seed: of the weights.
+
+    Raises:
+        ValueError: there is no such architecture.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trunk = _new_trunk(name)
+    tensors = {key: tensor.contiguous() for key, tensor in trunk.state_dict().items()}
+    write_random_weights(checkpoint, tensors)
 
 
 def _new_trunk(name: str) -> nn.Module:

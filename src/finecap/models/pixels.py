@@ -38,6 +38,11 @@ class PixelCaptioner(Captioner):
         self.bicaptioning = decoder.bicaptioning
         self.image_size = image_encoder.tower.image_size
 
+    @property
+    def has_random_weights(self) -> bool:
+        """Whether its image tower began as a stand-in that nobody trained."""
+        return self.image_encoder.is_random
+
     def pixel_values(self, pixels: np.ndarray) -> Tensor:
         """uint8 (B, H, W, 3) -> normalised float (B, 3, H, W)."""
         return self.image_encoder.pixel_values(pixels)
@@ -75,12 +80,14 @@ class PixelCaptioner(Captioner):
         self.decoder.save(folder / _DECODER)
         model_folder.write_weights(folder, self.image_encoder.state_dict())
         tower = asdict(self.image_encoder.tower)
-        model_folder.write_config(folder, {"family": "pixels", "image_tower": tower})
+        marked = {"weights": "random"} if self.image_encoder.is_random else {}
+        model_folder.write_config(folder, {"family": "pixels", "image_tower": tower, **marked})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The captioner saved in `folder`, in eval mode."""
         config = model_folder.read_config(folder, expected={"image_tower"})
         image_encoder = ImageEncoder.rebuilt(config["image_tower"])
+        image_encoder.is_random = config.get("weights") == "random"
         model_folder.read_weights(image_encoder, folder / model_folder.WEIGHTS)
         return cls(image_encoder, load_captioner(folder / _DECODER)).eval()

@@ -17,20 +17,22 @@ import torch
 from open_clip.convert import convert_state_dict
 from open_clip.factory import load_state_dict
 from open_clip.model import CustomTextCLIP, convert_to_custom_text_state_dict
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from finecap.config import ClipConfig
 from finecap.log import Log
 from finecap.models.architectures import DESCRIPTION, registered, resolve
 from finecap.models.clip import ClipEncoder
-from finecap.models.folder import ModelFolderError, reason
+from finecap.models.folder import (
+    ModelFolderError,
+    has_random_weights,
+    reason,
+    write_random_weights,
+)
 from finecap.models.text_tokenizers import tokenizer_of
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-_RANDOM = {"weights": "random"}
-"""In the header of a checkpoint that nobody trained."""
 
 
 def load_pretrained(config: ClipConfig, log: Log) -> ClipEncoder:
@@ -53,7 +55,7 @@ def load_pretrained(config: ClipConfig, log: Log) -> ClipEncoder:
     settled = config.model_copy(update=architecture.sizes)
     encoder = ClipEncoder(settled, tokenizer, architecture)
     load_weights(encoder.model, checkpoint)
-    encoder.is_random = _is_random(checkpoint)
+    encoder.is_random = has_random_weights(checkpoint)
     log(_summary(name, config.pretrained, architecture.open_clip["quick_gelu"], checkpoint))
     if encoder.is_random:
         log(f"RANDOM WEIGHTS in {checkpoint}: what is made with them tells nothing of {name}")
@@ -76,17 +78,7 @@ def write_random(name: str, checkpoint: Path, seed: int = 0) -> None:
         torch.manual_seed(seed)
         model = open_clip.create_model(name, pretrained_text=False)
     tensors = {key: tensor.half().contiguous() for key, tensor in model.state_dict().items()}
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_name(f"{checkpoint.name}.partial")
-    save_file(tensors, partial, metadata=_RANDOM)
-    partial.replace(checkpoint)
-
-
-def _is_random(checkpoint: Path) -> bool:
-    if checkpoint.suffix != ".safetensors":
-        return False
-    with safe_open(checkpoint, "pt") as file:
-        return (file.metadata() or {}).items() >= _RANDOM.items()
+    write_random_weights(checkpoint, tensors)
 
 
 def load_weights(model: nn.Module, checkpoint: Path) -> None:

@@ -97,6 +97,8 @@ def train_mle(
     texts = [texts_of(r, config.text) for r in train]
     captioner = build_captioner(config, seen, [t for own in texts for t in own], encoder)
     captioner = captioner.to(best_device())
+    if captioner.has_random_weights:
+        log(f"RANDOM WEIGHTS in {config.timm_checkpoint or encoder}: what is said tells nothing")
     ids = [captioner.tokenizer.encode_batch(own, config.max_tokens + 1) for own in texts]
     batches = _Batches(captioner.tokenizer, seen.positions([r.image for r in train]), ids, config)
     steps = batches.per_epoch * config.epochs
@@ -144,7 +146,7 @@ def train_mle(
             resumable.after_step(loop.step_count, now=is_epoch)
     best.deliver(destination)
     processes.wait()
-    return metrics | {"val_cider": best.value}
+    return metrics | {"val_cider": best.value} | captioner.about_weights
 
 
 def train_and_val(

@@ -162,7 +162,7 @@ def train_scst(
     best.deliver(destination)
     processes.wait()
     kept = {"val_reward": best.value, "val_step": best.step}
-    return metrics | kept | rewarding.about_weights
+    return metrics | kept | rewarding.about_weights | policy.about_weights
 
 
 def weights_at(step: int, config: ScstConfig) -> dict[str, float]:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from finecap.models.folder import (
     ModelFolderError,
+    has_random_weights,
     read_config,
     read_weights,
     write_config,
+    write_random_weights,
     write_weights,
 )
 
@@ -31,6 +34,16 @@ def test_a_broken_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"family"')
     with pytest.raises(ModelFolderError, match=r"config\.json: not JSON"):
         read_config(tmp_path, {"family"})
+
+
+def test_random_weights_are_marked_in_their_header(tmp_path: Path) -> None:
+    tensors = {"weight": torch.zeros(2)}
+    write_random_weights(tmp_path / "new" / "a.safetensors", tensors)
+    save_file(tensors, tmp_path / "b.safetensors")
+    (tmp_path / "c.bin").write_bytes(b"")
+    assert has_random_weights(tmp_path / "new" / "a.safetensors")
+    assert not has_random_weights(tmp_path / "b.safetensors")
+    assert not has_random_weights(tmp_path / "c.bin")
 
 
 def test_weights_that_share_storage_are_saved(tmp_path: Path) -> None:

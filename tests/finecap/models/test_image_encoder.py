@@ -19,7 +19,7 @@ from finecap.models import image_encoder
 from finecap.models.clip import load_encoder
 from finecap.models.features import open_features
 from finecap.models.folder import ModelFolderError
-from finecap.models.image_encoder import ImageEncoder, ImageTower
+from finecap.models.image_encoder import ImageEncoder, ImageTower, write_random_timm
 from finecap.models.pretrained import load_pretrained
 
 Checkpoint = Callable[[str], Path]
@@ -49,6 +49,20 @@ def test_random_weights_are_refused_unless_they_are_to_be_trained() -> None:
     with pytest.raises(ValueError, match=r"test_resnet: expected `timm_checkpoint`.*from scratch"):
         resnet(None)
     assert all(p.requires_grad for p in resnet(None, trainable=True).parameters())
+
+
+def test_random_weights_that_stand_in_stay_marked(
+    tmp_path: Path, timm_checkpoint: Checkpoint
+) -> None:
+    checkpoint = tmp_path / "stand-in.safetensors"
+    write_random_timm("test_resnet", checkpoint)
+    assert resnet(checkpoint).is_random
+    assert not resnet(timm_checkpoint("test_resnet")).is_random
+    before = checkpoint.read_bytes()
+    write_random_timm("test_resnet", checkpoint)
+    assert checkpoint.read_bytes() == before
+    with pytest.raises(ValueError, match="no such architecture"):
+        write_random_timm("resnet-z", checkpoint)
 
 
 def test_a_checkpoint_that_is_missing_or_foreign_is_refused_by_name(tmp_path: Path) -> None:

@@ -21,9 +21,11 @@ from finecap.data.importers import import_dataset
 from finecap.data.records import SPLITS, read_records
 from finecap.evaluation.evaluate import evaluate
 from finecap.log import silent
+from finecap.models.captioner import load_captioner
 from finecap.models.clip import load_encoder
 from finecap.models.features import extract
 from finecap.models.folder import ModelFolderError
+from finecap.models.image_encoder import write_random_timm
 from finecap.models.pretrained import write_random
 from finecap.negatives import attributes, grammar
 from finecap.training.clip import train_clip
@@ -104,22 +106,15 @@ def profile_of(folder: Path) -> Profile:
         weights = folder / stage / "random.safetensors"
         write_random(architecture, weights)
         settings[stage] = {"architecture": architecture, "pretrained": str(weights)}
-    if REAL:
-        settings["features"] |= {"pixel_size": 224}
-        settings["mle"] |= {"image_encoder": "timm", "timm_model": "resnet50_clip"}
-        settings["mle"] |= {"timm_checkpoint": str(_random_resnet(folder / "rn50.safetensors"))}
+    grid, size = ("resnet50_clip", 224) if REAL else ("test_resnet", 48)
+    write_random_timm(grid, folder / "grid.safetensors")
+    settings["features"] |= {"pixel_size": size}
+    settings["mle"] |= {"image_encoder": "timm", "timm_model": grid, "image_size": size}
+    settings["mle"] |= {"timm_checkpoint": str(folder / "grid.safetensors")}
     settings = {stage: {**values, "threads": 1} for stage, values in settings.items()}
     file = folder / "tried.yaml"
     file.write_text(yaml.safe_dump({"extends": "coco", "name": "tried", **settings}))
     return load_profile(str(file))
-
-
-def _random_resnet(path: Path) -> Path:
-    import timm
-    from safetensors.torch import save_file
-
-    save_file(timm.create_model("resnet50_clip", num_classes=0).state_dict(), path)
-    return path
 
 
 @pytest.mark.usefixtures("open_clip_models")
@@ -151,7 +146,8 @@ def test_every_stage_runs_from_cocos_files_to_an_evaluation(coco: Path, tmp_path
         finetune(base, into, records, tables[0], pairs, profile.clip_reward, folder, silent)
         assert load_encoder(folder).is_random
     extract(into, records, base, profile.features, features, silent)
-    train_mle(features, records, profile.mle, mle, silent, encoder=base)
+    said = train_mle(features, records, profile.mle, mle, silent, encoder=base)
+    assert (said["random_weights"], load_captioner(mle).has_random_weights) == (1.0, True)
     assert set(profile.scst) == {"cider", "clip_s", "cider_clip_s"} | {
         f"clip_s_{name}" for name in encoders
     }
