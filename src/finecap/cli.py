@@ -10,15 +10,18 @@ done in this state; 2: what was asked is wrong.
 # typer.Option and typer.Argument have parts without types.
 # pyright: reportUnknownMemberType=false
 
+import inspect
 import json
 import sys
 from dataclasses import asdict
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
+from click import Command
+from typer.models import ArgumentInfo
 
 from finecap.export_command import export
 from finecap.home import home_folder
@@ -212,14 +215,32 @@ def add_plugins(to: typer.Typer) -> None:
 def main() -> None:
     """Run the command line; errors we foresaw become one line on stderr."""
     add_plugins(app)
+    command = typer.main.get_command(app)
+    tell_arguments(command)
     try:
-        app()
+        command()
     except Exception as error:
         if not _foreseen(error):
             raise
         line = " ".join(str(error).split())
         sys.stderr.write(f"finecap: {line}\n")
         raise SystemExit(2 if type(error).__name__ in _WRONG_QUESTION else 1) from None
+
+
+def tell_arguments(command: Command) -> None:
+    """Give a command's arguments, and those below it, the help that their annotations have.
+
+    click from 8.5 on has a help of its own there, and sets typer's to nothing.
+    """
+    for inner in getattr(command, "commands", {}).values():
+        tell_arguments(inner)
+    if command.callback is None:
+        return
+    hints = get_type_hints(inspect.unwrap(command.callback), include_extras=True)
+    for argument in command.params:
+        for told in getattr(hints.get(argument.name or ""), "__metadata__", ()):
+            if isinstance(told, ArgumentInfo):
+                cast(Any, argument).help = told.help
 
 
 def _foreseen(error: Exception) -> bool:
