@@ -167,13 +167,21 @@ def _opened(root: Path, folder: Path, revision: str) -> Generator[tuple["DVCFile
     """The files of a revision, and what the data folder is called in it; DVC's errors as ours."""
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
 
+    if not folder.resolve().is_relative_to(root.resolve()):
+        raise RevisionError(
+            f"{folder} lies outside {root}, whose commits say what the data was; expected a folder "
+            "in it"
+        )
     name = folder.resolve().relative_to(root.resolve()).as_posix()
     try:
         yield DVCFileSystem(str(root), rev=revision), name
     except DvcException as error:
         said = " ".join(str(error).split())
         raise RevisionError(f"{revision}: {said}; `git log -- {name}.dvc` lists them") from error
+    except DataIndexDirError as error:  # of a folder whose list of files is nowhere
+        raise _absent(name, revision) from error
     except FileNotFoundError as error:
         if any(said in str(error) for said in (RECORDS, f"/{SHARDS}/", "storage files")):
             raise _absent(name, revision) from error

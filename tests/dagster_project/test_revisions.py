@@ -174,6 +174,13 @@ def test_data_that_no_cache_has_say_so(root: Path, tmp_path: Path):
     shutil.rmtree(copy / ".dvc" / "cache")
     with pytest.raises(RevisionError, match=r"data at HEAD~1 can be had .*dvc fetch -A"):
         fetch(copy, copy / "data", "HEAD~1", tmp_path / "into")
+    with pytest.raises(RevisionError, match=r"data at HEAD~1 can be had .*dvc fetch -A"):
+        at_revision(copy, copy / "data", "HEAD~1")
+
+
+def test_a_folder_that_is_in_no_commit_of_the_project_says_so(root: Path, tmp_path: Path):
+    with pytest.raises(RevisionError, match=r"photos lies outside .*expected a folder in it"):
+        at_revision(root, tmp_path / "photos", "HEAD")
 
 
 def test_command_prints_lines_or_json(root: Path, tmp_path: Path, monkeypatch, capsys):
