@@ -20,15 +20,18 @@ _UNPACK = {
 }  # fmt: skip
 _SHARDED = "webdataset"
 _TRIED = 64  # entries of a kind
+_POINTER = 1024  # bytes
 
 Kinds = Mapping[str, Callable[[Path, ImportConfig], Source]]
 
 
 def packed(kind: str, source: Path) -> str:
-    """What to unpack, as commands; "" where nothing of `source` is packed."""
+    """What to unpack or fetch, as commands; "" where all of `source` is there."""
     found = [(path, command) for path in _files(source) if (command := _unpacking(path))]
     if kind == _SHARDED:
         found = [(path, command) for path, command in found if not command.startswith("tar ")]
+    if pointer := next(filter(_is_pointer, _files(source)), None):
+        return f"{pointer.name} is a pointer of Git LFS, not the file: fetch it with `git lfs pull`"
     if not found:
         return ""
     commands = [
@@ -69,6 +72,13 @@ def _files(source: Path) -> Iterator[Path]:
     elif source.is_dir():
         for pattern in ("*", "*/*"):
             yield from (path for path in sorted(source.glob(pattern)) if path.is_file())
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether Git left a pointer in the place of a file: some 130 bytes."""
+    if path.stat().st_size > _POINTER:
+        return False
+    return path.read_bytes().startswith(b"version https://git-lfs")
 
 
 def _unpacking(path: Path) -> str:

@@ -4,6 +4,7 @@ Every kind is a function `(source, config) -> Source`. What stays out: reading i
 splits, writing (`ingest`, `assign`, `target`).
 """
 
+import codecs
 import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -98,6 +99,13 @@ def objects(value: object) -> list[dict[str, object]]:
     return [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
 
 
+def converting(path: Path) -> str:
+    """The command that makes a text file UTF-8: of what Excel writes, or Windows."""
+    with path.open("rb") as file:
+        is_utf16 = file.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+    return f"convert it: `iconv -f {'utf-16' if is_utf16 else 'cp1252'} -t utf-8 {path.name} > NEW`"
+
+
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, with their numbers, without their line ends.
 
@@ -111,7 +119,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 line = content.decode().strip()
             except UnicodeDecodeError as error:
                 raise DatasetImportError(
-                    f"{path} line {number}: byte {error.start + 1} is not UTF-8; convert the file"
+                    f"{path} line {number}: byte {error.start + 1} is not UTF-8; {converting(path)}"
                 ) from error
             if line:
                 yield number, line

@@ -13,7 +13,8 @@ from typing import Any
 from finecap.config import ImportConfig
 from finecap.data.importers.entry import DatasetImportError, Source, split_named
 from finecap.data.importers.photos import photos_of
-from finecap.data.importers.table import Row, open_tables
+from finecap.data.importers.table import open_tables
+from finecap.data.importers.table_files import Row
 from finecap.data.json_files import read_json
 
 _STATE, _SPLITS = "state.json", "dataset_dict.json"

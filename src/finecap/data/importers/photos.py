@@ -25,6 +25,7 @@ MARKER = "import.json"
 """What an import leaves in the folder that it wrote."""
 _SKIPPED = frozenset({"__MACOSX"})
 _DRIVE = re.compile(r"[A-Za-z]:/")
+_COCO = re.compile(r"(?:^|_)(?=\d{12}$)0*(\d+)$")  # COCO_val2014_000000000042, 000000000042
 _SAME = {".jpeg": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 
 
@@ -96,7 +97,7 @@ class Photos:
         if found := self._by_name.get(wanted.name):
             return found
         if wanted.suffix.lower() not in SUFFIXES:
-            return self._by_stem.get(wanted.name, [])
+            return self._by_stem.get(wanted.name) or self._by_number.get(wanted.name, [])
         return self._by_likeness.get(_plain(wanted.name), [])
 
     def _below(
@@ -107,12 +108,22 @@ class Photos:
         What was written on another machine has folders before those that are here; then the whole
         path of a photo below the root must be the end of the name's.
         """
-        here = [path for path in found if self._parents(path)[-len(parents) :] == parents]
-        if here or not parents:
-            return here or list(found)
+        if not parents:
+            return list(found)
+        if here := [path for path in found if self._parents(path)[-len(parents) :] == parents]:
+            return here
         root = (self.folder.absolute().name,) if is_absolute else ()
         ends = {path: tuple(path.split("/")[:-1]) or root for path in found}
         return [path for path, end in ends.items() if end and parents[-len(end) :] == end]
+
+    @cached_property
+    def _by_number(self) -> dict[str, list[str]]:
+        """Paths of COCO's photos by their numbers, as sets that are made of COCO name them."""
+        numbered: dict[str, list[str]] = defaultdict(list)
+        for stem, paths in self._by_stem.items():
+            if match := _COCO.search(stem):
+                numbered[match[1]] += paths
+        return numbered
 
     @cached_property
     def _by_likeness(self) -> dict[str, list[str]]:

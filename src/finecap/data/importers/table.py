@@ -3,46 +3,43 @@
 A row is an image with one caption or several, or one of several rows of the same image. Paths are
 relative to the table's folder or to `images`; Parquet may hold the images themselves. Columns are
 told by their usual names, or named (`columns`). Rows are read as they come, never all at once. What
-stays out: tables with a quirk of their own, which are kinds (`flickr`, `finecapeval`).
+stays out: reading the files (`table_files`), and tables with a quirk of their own, which are kinds
+(`flickr`, `finecapeval`).
 """
 
-import csv
-import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
 
 from finecap.config import ImportConfig
-from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers import columns
 from finecap.data.importers.coco import split_of
 from finecap.data.importers.columns import NoTableError, RowError
 from finecap.data.importers.entry import (
-    DatasetImportError,
     Entry,
     Fault,
     Source,
     split_named,
-    text_lines,
     tidy,
 )
-from finecap.data.importers.json_tables import table_rows
 from finecap.data.importers.photos import Photos, is_import, photos_of
-from finecap.data.json_files import read_json
-
-Row = tuple[int, Mapping[str, object] | str]
-"""A row's number and its cells by column, or why it cannot be read."""
+from finecap.data.importers.table_files import (
+    Row,
+    csv_header,
+    csv_rows,
+    jsonl_header,
+    jsonl_rows,
+    parquet_header,
+    parquet_rows,
+)
 
 _LOOKED_AT = 20  # rows, to tell columns
-_BATCH = 64  # rows of Parquet or Arrow: with images in them each may be megabytes
 
 
 def open_csv(source: Path, config: ImportConfig) -> Source:
     """Tables of text, separated by comma, tab, semicolon or bar. Raises: see `open_tables`."""
-    return _open(source, config, (".csv", ".tsv"), _csv_header, _csv_rows)
+    return _open(source, config, (".csv", ".tsv"), csv_header, csv_rows)
 
 
 def open_jsonl(source: Path, config: ImportConfig) -> Source:
@@ -51,12 +48,12 @@ def open_jsonl(source: Path, config: ImportConfig) -> Source:
     A `captions.jsonl` of ours is such a file, and so are LAVIS' and BLIP's annotations.
     """
     suffixes = (".jsonl", ".jsonlines", ".ndjson", ".json")
-    return _open(source, config, suffixes, _jsonl_header, _jsonl_rows)
+    return _open(source, config, suffixes, jsonl_header, jsonl_rows)
 
 
 def open_parquet(source: Path, config: ImportConfig) -> Source:
     """Parquet, in one file or in shards. Raises: see `open_tables`."""
-    return _open(source, config, (".parquet",), _parquet_header, _parquet_rows)
+    return _open(source, config, (".parquet",), parquet_header, parquet_rows)
 
 
 def open_tables(
@@ -218,111 +215,3 @@ def _joined(rows: Sequence[Entry | Fault], photos: Photos, folder: str) -> Entry
         found.file,
         found.line,
     )
-
-
-def _csv_header(path: Path) -> list[str]:
-    with _opened(path) as rows:
-        return [cell.strip() for cell in next(rows, [])]
-
-
-def _csv_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    del wanted
-    with _opened(path) as rows:
-        header = [cell.strip() for cell in next(rows, [])]
-        end = rows.line_num
-        for cells in rows:
-            start, end = end + 1, rows.line_num
-            if not any(cells):
-                continue
-            if lines := _swallowed(cells, rows.dialect.delimiter):
-                reason = f"a quote that is not closed: lines {start} to {end} are read as one"
-                yield from ((start + number, reason) for number in range(lines))
-                continue
-            if len(cells) != len(header):
-                reason = f"{len(cells)} cells, expected {len(header)}; quote a cell with separators"
-                yield rows.line_num, reason
-                continue
-            yield rows.line_num, dict(zip(header, cells, strict=True))
-
-
-def _swallowed(cells: Sequence[str], separator: str) -> int:
-    """How many rows an open quote ran together; 0 where none did: a caption may have lines."""
-    lines = max(cells, key=len).split("\n")
-    names = [cell for line in lines[1:] for cell in line.split(separator)]
-    is_open = any(f".{name.rpartition('.')[2].strip().lower()}" in SUFFIXES for name in names)
-    return len(lines) if is_open else 0
-
-
-@contextmanager
-def _opened(path: Path) -> Generator[Any]:
-    """A CSV file opened with the separator that its first line has most of.
-
-    Raises:
-        DatasetImportError: it is not UTF-8.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            yield csv.reader(file, delimiter=max(",\t;|", key=first.count))
-    except UnicodeDecodeError as error:
-        raise DatasetImportError(f"{path} is not UTF-8 ({error.reason}); convert it") from error
-
-
-def _jsonl_header(path: Path) -> list[str]:
-    """Columns of the first row that can be read."""
-    first = next((row for _, row in _jsonl_rows(path, ()) if not isinstance(row, str)), None)
-    if first is None:
-        raise NoTableError(f"{path} has no line that is a JSON object, and is no table of them")
-    return list(first)
-
-
-def _jsonl_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    del wanted
-    if _is_whole(path):
-        yield from enumerate(table_rows(read_json(path, DatasetImportError)), 1)
-        return
-    for line, text in text_lines(path):
-        try:
-            row = json.loads(text)
-        except json.JSONDecodeError as error:
-            yield line, f"broken JSON at column {error.colno}: {error.msg}"
-            continue
-        yield line, row if isinstance(row, dict) else f"expected a JSON object, came {text[:60]!r}"
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether a file is one JSON value, not one a line; of a single line, whether that is a table.
-
-    A value over several lines opens what it does not close on the first.
-    """
-    heads = [text for _, text in islice(text_lines(path), 2)]
-    if not heads or heads[0].startswith("[") or heads[0][-1] in "{[:,":
-        return bool(heads)
-    if len(heads) > 1:
-        return False
-    try:
-        return bool(table_rows(json.loads(heads[0])))
-    except json.JSONDecodeError:
-        return False
-
-
-def _parquet_header(path: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return list(pq.read_schema(path).names)
-    except pa.ArrowInvalid as error:
-        raise DatasetImportError(f"{path}: {error}") from error
-
-
-def _parquet_rows(path: Path, wanted: Sequence[str]) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-
-    line = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH, columns=list(wanted)):
-            for row in batch.to_pylist():
-                line += 1
-                yield line, row

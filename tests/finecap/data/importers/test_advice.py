@@ -32,6 +32,14 @@ def test_of_many_archives_three_are_named(tmp_path):
     assert packed("coco", tmp_path).endswith("&& unzip 2.zip` (and 2 more)")
 
 
+def test_a_pointer_in_the_place_of_a_file_is_told(tmp_path, bring):
+    (tmp_path / "train.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid ...")
+    with pytest.raises(
+        DatasetImportError, match=r"train\.parquet is a pointer of Git LFS.*lfs pull"
+    ):
+        bring("parquet", tmp_path)
+
+
 def test_tars_are_packed_for_every_kind_but_their_own(tmp_path):
     (tmp_path / "0.tar").write_bytes(b"")
     assert "tar xf 0.tar" in packed("folder", tmp_path)

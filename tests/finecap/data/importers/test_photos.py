@@ -44,6 +44,14 @@ def test_names_of_another_machine_are_understood(folder):
     assert found(folder, "\u00e9.jpg") == "e\u0301.jpg"
 
 
+def test_photos_of_coco_are_known_by_their_number(folder):
+    for name in ("COCO_val2014_000000000042.jpg", "000000107339.jpg", "x0000001.jpg"):
+        (folder / name).write_bytes(b"x")
+    assert found(folder, "42") == "COCO_val2014_000000000042.jpg"
+    assert found(folder, "107339") == "000000107339.jpg"
+    assert found(folder, "1000") is None
+
+
 def test_copies_of_one_photo_are_one(folder):
     assert found(folder, "1.jpg") == "train/1.jpg"
 

@@ -19,14 +19,6 @@ def rows(n=4):
     return [(f"images/{i}.png", f"a boat with number {i}") for i in range(n)]
 
 
-@pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
-def test_separators_are_told(source, bring, separator):
-    lines = [separator.join(row) for row in [("file_name", "text"), *rows()]]
-    (source / "metadata.csv").write_text("\n".join(lines))
-    brought = bring("csv", source)
-    assert brought.captions["images/2.png"] == ("a boat with number 2",)
-
-
 def test_columns_are_named_where_they_cannot_be_told(source, bring):
     lines = [f"{image};{said};{said} again\n" for image, said in rows()]
     (source / "boats.csv").write_text("which;was gesagt;noch\n" + "".join(lines))
@@ -153,47 +145,6 @@ def test_parquet_shards_hold_images_and_say_their_split(source, tmp_path, bring)
 def test_parquet_with_paths(source, bring):
     pd.DataFrame(rows(), columns=["image", "caption"]).to_parquet(source / "a.parquet")
     assert bring("parquet", source).report.captions == 4
-
-
-def test_files_that_are_no_table_are_named(source, bring):
-    (source / "a.parquet").write_bytes(b"nothing")
-    with pytest.raises(DatasetImportError, match=r"a\.parquet: "):
-        bring("parquet", source)
-    (source / "a.jsonl").write_text("[]\n")
-    with pytest.raises(DatasetImportError, match="no line that is a JSON object"):
-        bring("jsonl", source)
-    with pytest.raises(FileNotFoundError, match=r"has no \.csv or \.tsv"):
-        bring("csv", source)
-    (source / "a.csv").write_bytes(b"image,caption\n\xe9\n")
-    with pytest.raises(DatasetImportError, match=r"a\.csv is not UTF-8"):
-        bring("csv", source)
-
-
-def test_a_quote_that_is_not_closed_is_reported_and_swallows_nothing_silently(source, bring):
-    (source / "a.csv").write_text(
-        "image,caption\n"
-        'images/0.png,"two\nlines, of one"\n'
-        'images/1.png,"never closed\n'
-        "images/2.png,a boat\n"
-        "images/3.png,a boat\n"
-    )
-    brought = bring("csv", source, max_bad=0.9)
-    assert list(brought.captions) == ["images/0.png"]
-    assert brought.captions["images/0.png"] == ("two lines, of one",)
-    reasons = [reason for *_, reason in brought.faults]
-    assert reasons[0] == "a quote that is not closed: lines 4 to 6 are read as one"
-
-
-def test_a_json_list_is_a_table_too(source, bring):
-    rows = [
-        {"image": "images/0.png", "caption": ["one", "two"], "image_id": "coco_0"},
-        {"image": "images/1.png", "caption": "three"},
-    ]
-    (source / "coco_karpathy_val.json").write_text(json.dumps(rows))
-    assert [record.captions for record in bring("jsonl", source).records] == [
-        ("one", "two"),
-        ("three",),
-    ]
 
 
 @pytest.mark.usefixtures("source")
