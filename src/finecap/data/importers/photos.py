@@ -26,6 +26,7 @@ MARKER = "import.json"
 _SKIPPED = frozenset({"__MACOSX"})
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _COCO = re.compile(r"(?:^|_)(?=\d{12}$)0*(\d+)$")  # COCO_val2014_000000000042, 000000000042
+_NUMBER = re.compile(r"(\.jpe?g)#\d+$", re.IGNORECASE)  # of a caption: Flickr's, Multi30k's
 _SAME = {".jpeg": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 
 
@@ -76,7 +77,7 @@ class Photos:
         Raises:
             DatasetImportError: several photos are meant.
         """
-        path = name.replace("\\", "/")
+        path = _NUMBER.sub(r"\1", name.replace("\\", "/"))
         wanted = PurePosixPath(path)
         is_absolute = wanted.is_absolute() or _DRIVE.match(path) is not None
         if is_absolute and Path(path).is_file():
@@ -114,7 +115,12 @@ class Photos:
             return here
         root = (self.folder.absolute().name,) if is_absolute else ()
         ends = {path: tuple(path.split("/")[:-1]) or root for path in found}
-        return [path for path, end in ends.items() if end and parents[-len(end) :] == end]
+        folded = tuple(map(str.casefold, parents))  # images/, Images/
+        return [
+            path
+            for path, end in ends.items()
+            if end and folded[-len(end) :] == tuple(map(str.casefold, end))
+        ]
 
     @cached_property
     def _by_number(self) -> dict[str, list[str]]:
@@ -145,6 +151,9 @@ class Photos:
         wanted = PurePosixPath(name.replace("\\", "/"))
         others = self._by_name.get(wanted.name) or self._by_stem.get(wanted.stem, [])
         there = f", only '{others[0]}'" if others else ""
+        lies, wants = (others[0].rpartition("/")[0] if others else ""), wanted.parent.name
+        if lies and wants and others[0].endswith(wanted.name):
+            there += f" ('ln -s {lies} {wants}' there mends it)"
         return f"no such photo in {self.folder.name or self.folder}/{there}"
 
     def entry(
@@ -164,7 +173,7 @@ class Photos:
             return Fault(name, file, line, str(error))
         if photo is None:
             return Fault(name, file, line, self._missing(name))
-        own = name.replace("\\", "/")
+        own = _NUMBER.sub(r"\1", name.replace("\\", "/"))
         if PurePosixPath(own).is_absolute() or _DRIVE.match(own) or ".." in own.split("/"):
             own = photo.name
         return Entry(own, photo, tuple(captions), split, file=file, line=line)

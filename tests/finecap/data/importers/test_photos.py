@@ -3,6 +3,7 @@
 import pytest
 
 from finecap.data.importers import DatasetImportError
+from finecap.data.importers.entry import Fault
 from finecap.data.importers.photos import Photos
 
 
@@ -50,6 +51,18 @@ def test_photos_of_coco_are_known_by_their_number(folder):
     assert found(folder, "42") == "COCO_val2014_000000000042.jpg"
     assert found(folder, "107339") == "000000107339.jpg"
     assert found(folder, "1000") is None
+
+
+def test_a_photo_in_another_folder_is_named_with_what_mends_it(folder):
+    assert found(folder, "VAL/1.jpg") == "val/1.jpg"
+    assert found(folder, "2.JPG#3") == "val/2.JPG"
+    fault = Photos(folder).entry("images/2.JPG", ("a",), file="t", line=1)
+    assert isinstance(fault, Fault)
+    assert fault.reason == (
+        "no such photo in root/, only 'val/2.JPG' ('ln -s val images' there mends it)"
+    )
+    (folder / "images").symlink_to("val")
+    assert found(folder, "images/2.JPG") == "images/2.JPG"
 
 
 def test_copies_of_one_photo_are_one(folder):

@@ -248,7 +248,7 @@ def textcaps(folder, photos):
         rows = [
             {
                 "question_id": n, "image_id": name, "image_name": name,
-                "image_path": f"{split}/{name}", "set_name": split, "image_width": 1024,
+                "image_path": f"{split}/{name}.jpg", "set_name": split, "image_width": 1024,
                 "flickr_300k_url": "https://farm4.staticflickr.com/x_z.jpg",
                 "caption_id": n, "caption_str": said, "reference_strs": refs,
             }
@@ -256,7 +256,7 @@ def textcaps(folder, photos):
         ]  # fmt: skip
         content = {"dataset_type": split, "dataset_name": "textcaps", "data": rows}
         a_json(folder / f"TextCaps_0.1_{split}.json", content)
-    bare = {"image_id": "1", "image_path": "test/1", "set_name": "test"}
+    bare = {"image_id": "1", "image_path": "test/1.jpg", "set_name": "test"}
     a_json(folder / "TextCaps_0.1_test.json", {"dataset_name": "textcaps", "data": [bare]})
     said = ("A bottle of wine.", "Wine labelled 2014.")
     return Set(
@@ -479,6 +479,24 @@ def annotations_still_packed(folder, photos):
     )
 
 
+def multi30k_pasted_from_its_two_files(folder, photos):
+    photos(folder / "coco", "COCO_train2014_000000117071.jpg")
+    photos(folder / "flickr30k-images", "1007129816.jpg")
+    lines(
+        folder / "test.tsv",
+        "image\tcaption",
+        '1007129816.jpg\t"The man" in an orange hat',
+        "COCO_train2014_000000117071.jpg#367178\tA man sits .",
+    )
+    return Set(
+        "csv",
+        captions={
+            "flickr30k-images/1007129816.jpg": ('"The man" in an orange hat',),
+            "coco/COCO_train2014_000000117071.jpg": ("A man sits .",),
+        },
+    )
+
+
 def multi30k_is_packed(folder, _photos):
     (folder / "data/task1").mkdir(parents=True)
     (folder / "data/task1/train.en.gz").write_bytes(gzip.compress(b"Two young guys ."))
@@ -513,6 +531,7 @@ SETS = (
     paths_of_another_machine,
     a_folder_of_names_and_captions,
     annotations_still_packed,
+    multi30k_pasted_from_its_two_files,
     multi30k_is_packed,
 )
 

@@ -82,7 +82,7 @@ def test_bad_rows_are_reported_with_their_line(source, bring):
     assert [reason for *_, reason in bring("csv", source, max_bad=0.9).faults] == [
         "4 cells, expected 3; quote a cell with separators",
         "'http://example.org/1.png' is an address, expected a file; download it first",
-        "no such photo in boats/, only 'images/2.png'",
+        "no such photo in boats/, only 'images/2.png' ('ln -s images elsewhere' there mends it)",
         "unknown split 'holdout', expected train, val (dev) or test",
         "no image",
     ]
