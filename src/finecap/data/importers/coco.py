@@ -9,7 +9,7 @@ VizWiz that its authors rejected are left out. What stays out: Karpathy's JSON o
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,6 +32,7 @@ from finecap.data.json_files import read_json
 _WORDS = re.compile(r"[a-z]+|\d+")
 _YEAR = re.compile(r"(20\d\d)\.json$")
 _NO_CAPTIONS = re.compile(r"^(instances|person_keypoints|stuff|panoptic|image_info)_")
+_LOOKED_FOR = 100  # photos of a file
 _REJECTED = ("is_rejected", "is_precanned")  # VizWiz: the caption says that there is nothing to see
 
 
@@ -53,6 +54,7 @@ def open_coco(source: Path, config: ImportConfig) -> Source:
             f"{', '.join(path.name for path in files)}: no caption, expected "
             '{"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}'
         )
+    _refuse_half(contents, photos)
     total = sum(len(objects(content["images"])) for content in contents.values())
 
     def entries() -> Iterator[Entry | Fault]:
@@ -120,6 +122,27 @@ def _content(path: Path) -> dict[str, object]:
     row = cast("dict[str, object]", content) if isinstance(content, dict) else {}
     has_captions = any("caption" in annotation for annotation in objects(row.get("annotations")))
     return row if has_captions and objects(row.get("images")) else {}
+
+
+def _refuse_half(contents: Mapping[Path, dict[str, object]], photos: Photos) -> None:
+    """Stop where one file has photos and another has none: a split was not downloaded, or unpacked.
+
+    Raises:
+        DatasetImportError: names both, and the file to import alone.
+    """
+    bare = [path for path, content in contents.items() if not _has_photo(content, photos)]
+    if not bare or len(bare) == len(contents):
+        return
+    other = next(path for path in contents if path not in bare)
+    raise DatasetImportError(
+        f"{bare[0].name}: none of its first {_LOOKED_FOR} photos is in {photos.folder}, though "
+        f"those of {other.name} are. Put them there, or import the other alone: `--source {other}`"
+    )
+
+
+def _has_photo(content: Mapping[str, object], photos: Photos) -> bool:
+    names = [image.get("file_name") for image in objects(content["images"])[:_LOOKED_FOR]]
+    return any(photos.has(name) for name in names if isinstance(name, str))
 
 
 def _entries(path: Path, content: dict[str, object], photos: Photos) -> Iterator[Entry | Fault]:

@@ -156,6 +156,10 @@ class Photos:
             there += f" ('ln -s {lies} {wants}' there mends it)"
         return f"no such photo in {self.folder.name or self.folder}/{there}"
 
+    def has(self, name: str) -> bool:
+        """Whether a photo of that name is there, in whatever folder."""
+        return bool(self._called(PurePosixPath(name.replace("\\", "/"))))
+
     def entry(
         self,
         name: str,

@@ -140,6 +140,15 @@ def test_images_without_photo_or_caption_are_reported(coco, bring):
     assert reasons == ["no such photo in coco/", "no caption"]
 
 
+def test_a_split_without_photos_is_told_beside_one_that_has_them(coco, bring):
+    for photo in (coco / "train2014").iterdir():
+        photo.unlink()
+    said = r"captions_train2014\.json: none of its first 100 photos .*`--source .*captions_val2014"
+    with pytest.raises(DatasetImportError, match=said):
+        bring("coco", coco)
+    assert bring("coco", coco / "annotations" / "captions_val2014.json").report.images == 2
+
+
 def test_captions_that_vizwiz_rejected_are_left_out(tmp_path, photos, bring):
     folder = tmp_path / "vizwiz"
     photos(folder / "train", "VizWiz_train_00000000.jpg", "VizWiz_train_00000001.jpg")
