@@ -79,6 +79,8 @@ def import_dataset(
             f"unknown kind of data set {kind!r}, expected one of {', '.join(sorted(KINDS))}. "
             f"{advice}".strip()
         )
+    if not source.exists():
+        raise FileNotFoundError(f"{source} does not exist, expected the data set's folder or file")
     if into.name in {"", ".."}:
         into = into.resolve()  # what is built beside it is named after it
     with _advised(kind, source, settings):

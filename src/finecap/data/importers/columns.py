@@ -95,9 +95,11 @@ def _lacking(field: str, header: Sequence[str], found: Mapping[str, Sequence[str
             "--url_list FILE --input_format tsv --url_col url --caption_col caption`, and import "
             "the folder it writes as webdataset"
         )
-    address = next((name for name in header if _ADDRESS.fullmatch(name.strip().lower())), None)
-    if field == "image" and address is not None:
-        caption = found.get("caption", _usual("caption", header, bool) or ["CAPTIONS"])[0]
+    addresses = [name for name in header if _ADDRESS.fullmatch(name.strip().lower())]
+    if field == "image" and addresses:
+        address = next((name for name in addresses if "image" in name.lower()), addresses[0])
+        likely = [name for name in header if "caption" in name.lower()]
+        caption = [*found.get("caption", []), *_usual("caption", header, bool), *likely, "NAME"][0]
         return (
             f"it has addresses ({address}) and no images, and nothing is downloaded here. Download "
             f"them, as with `{_DOWNLOAD} --url_list FILE --url_col {address} --caption_col "

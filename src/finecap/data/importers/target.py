@@ -241,10 +241,10 @@ def _refuse_bad(
     if not good and not bad:
         raise NothingImportedError(f"the {kind} source has no image with captions and a split")
     error = DatasetImportError if good else NothingImportedError
-    enough = f"; --max-bad {math.ceil(1000 * bad / (bad + good)) / 1000:g} lets the others in"
+    if good > bad:
+        limit += f"; --max-bad {math.ceil(1000 * bad / (bad + good)) / 1000:g} lets the others in"
     raise error(
-        f"{share}, {limit}{enough if good else ''}: {first}. {into} is as it was; every row is in "
-        f"{rejected / HTML}"
+        f"{share}, {limit}: {first}. {into} is as it was; every row is in {rejected / HTML}"
     )
 
 

@@ -54,6 +54,11 @@ def test_the_kind_that_finds_an_image_is_named(tmp_path, photos):
     assert other_kind("jsonl", tmp_path, ImportConfig(), KINDS) == ""
 
 
+def test_a_source_that_does_not_exist_is_named(tmp_path, bring):
+    with pytest.raises(FileNotFoundError, match=r"gone does not exist, expected the data set's"):
+        bring("csv", tmp_path / "gone")
+
+
 def test_an_unknown_kind_is_told_the_right_one(tmp_path, photos, bring):
     photos(tmp_path / "boats", "1.png")
     (tmp_path / "boats/1.txt").write_text("a boat")

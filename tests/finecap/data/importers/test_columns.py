@@ -33,6 +33,10 @@ def test_of_several_columns_the_one_that_leads_to_images_is_taken():
 def test_addresses_in_the_place_of_images_are_told():
     with pytest.raises(NoTableError, match=r"addresses \(URL\) and no images.*--caption_col TEXT"):
         chosen(["URL", "TEXT"], {}, "t", bool)
+    wit = ["page_url", "image_url", "caption_reference_description"]
+    said = "--url_col image_url --caption_col caption_reference_description"
+    with pytest.raises(NoTableError, match=said):
+        chosen(wit, {}, "t", bool)
     with pytest.raises(NoTableError, match="an address where columns should be named"):
         chosen(["a bus", "http://example.org/1.jpg"], {}, "t", bool)
 
