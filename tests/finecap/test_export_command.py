@@ -61,7 +61,7 @@ def test_captions_go_into_copies(export: Callable[..., tuple[object, str, str]])
     Path("data/1.jpg").write_bytes(b"broken")
     code, out, err = export("copies", "--embed-captions")
     assert (code, out) == (0, "copies: 1 images with their captions, 1 skipped\n")
-    assert "1.jpg skipped: it is neither JPEG, PNG nor WebP" in err
+    assert "1.jpg skipped: it is neither JPEG, PNG, WebP, TIFF nor GIF" in err
     with Image.open("copies/0.jpg") as copy:
         assert copy.getexif()[0x010E] == "a red boat"
 
