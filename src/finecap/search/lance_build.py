@@ -28,11 +28,11 @@ from finecap.search.query import (
     FIELDS,
     STOP_WORDS,
     Filter,
-    Ranking,
+    analysed,
 )
 from finecap.search.ranking import Ranked, rank
 from finecap.search.stored_rows import StoredRows, shown, write_rows
-from finecap.search.vectors import FlatVectors, write_vectors
+from finecap.search.vectors import FlatVectors, Nearest, write_vectors
 from finecap.search.words import RankedWords, write_words
 
 VECTORS = "vectors.npy"
@@ -54,12 +54,12 @@ def seal_rows(folder: Path, staged: Any) -> None:
     write_vectors(folder / VECTORS, vectors)
     if vectors.size >= WORTH_CODES:
         write_codes(folder, vectors)
-    captions: list[str] = []
+    said: list[str] = []
     values: dict[str, list[Sequence[str]]] = {name: [] for name in FIELDS}
-    rows = _noting(captions, values, _texts(table, "row"))
+    rows = _noting(said, values, _texts(table, "row"))
     write_rows(folder, _texts(table, "image"), rows)
-    write_postings(folder, values)
-    write_words(folder, captions, values)
+    write_postings(folder, values, said)
+    write_words(folder, said, values)
 
 
 def _texts(table: Any, column: str) -> Iterator[str]:
@@ -69,14 +69,14 @@ def _texts(table: Any, column: str) -> Iterator[str]:
 
 
 def _noting(
-    captions: list[str], values: Mapping[str, list[Sequence[str]]], rows: Iterable[str]
+    said: list[str], values: Mapping[str, list[Sequence[str]]], rows: Iterable[str]
 ) -> Iterator[str]:
     """The packed rows one by one, what is searched of them noted on the way."""
     for row in rows:
-        caption, said = shown(row)
-        captions.append(caption)
+        caption, has = shown(row)
+        said.append(" ".join(analysed(caption)))
         for name in FIELDS:
-            values[name].append(said[name])
+            values[name].append(has[name])
         yield row
 
 
@@ -113,13 +113,13 @@ class LanceBuild:
         if request.text or request.vector is not None:
             ranked = rank(
                 request,
-                lambda limit: self._words(request, limit),
+                lambda limit: self._said.saying(request.text, limit, request.filter),
                 lambda limit: self._pictures(request.vector, mask, limit),
             )
         else:
             first = np.arange(self.manifest.rows) if mask is None else np.flatnonzero(mask)
-            ranked = Ranked([(_name(int(row)), 0.0) for row in first[: request.limit]])
-        hits = self._hits([int(name) for name, _ in ranked.order])
+            ranked = Ranked([(row, 0.0) for row in first[: request.limit].tolist()])
+        hits = {row: self._rows.hit(row) for row, _ in ranked.order}
         return ranked.explained(hits, request.text, "bm25")
 
     def facets(self, filter_: Filter | None, text: str) -> Mapping[str, Mapping[str, int]]:
@@ -140,27 +140,16 @@ class LanceBuild:
 
     def _saying(self, text: str) -> Mask:
         """Which rows' captions have one of the words, (N,)."""
+        noted = self._postings.saying(frozenset(analysed(text)))
+        if noted is not None:
+            return noted
         said = np.zeros(self.manifest.rows, dtype=np.bool_)
         said[self._said.all_saying(text)] = True
         return said
 
-    def _words(self, request: SearchRequest, limit: int) -> Ranking:
-        """Rows by BM25, ties by row."""
-        found = self._said.saying(request.text, limit, request.filter)
-        return [(_name(row), score) for row, score in found]
-
-    def _pictures(self, vector: Vector | None, mask: Mask | None, limit: int) -> Ranking:
+    def _pictures(self, vector: Vector | None, mask: Mask | None, limit: int) -> Nearest:
         """Rows by cosine, ties by row."""
         if vector is None:
             return []
         left = None if mask is None else np.flatnonzero(mask)
-        return [(_name(row), score) for row, score in self._vectors.nearest(vector, limit, left)]
-
-    def _hits(self, rows: Sequence[int]) -> dict[str, Hit]:
-        """Captions and attributes of these rows, by name; scores are not known here."""
-        return {_name(number): self._rows.hit(number) for number in rows}
-
-
-def _name(row: int) -> str:
-    """The row's number at a width at which names sort as rows do."""
-    return f"{row:012d}"
+        return self._vectors.nearest(vector, limit, left)

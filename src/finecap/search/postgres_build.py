@@ -131,7 +131,7 @@ class PostgresBuild:
         held = {row[0]: _row(row, told[row[0]]) for row in found}
         return [held[image] for image in images if image in held]
 
-    def _words(self, text: str, where: Clause, limit: int) -> Ranking:
+    def _words(self, text: str, where: Clause, limit: int) -> Ranking[str]:
         """Images by BM25, ties by image."""
         asked = Words(text)
         weights = self._weights(list(asked.places))
@@ -164,7 +164,7 @@ class PostgresBuild:
             for word, said in found
         }
 
-    def _pictures(self, vector: Vector | None, where: Clause, limit: int) -> Ranking:
+    def _pictures(self, vector: Vector | None, where: Clause, limit: int) -> Ranking[str]:
         """Images by cosine, ties by image."""
         if vector is None:
             return []
@@ -173,7 +173,7 @@ class PostgresBuild:
             return self.scanned(vector, limit, where)
         return self.nearest(vector, limit, ef_search, where)
 
-    def scanned(self, vector: Vector, limit: int, where: Clause = _EVERY) -> Ranking:
+    def scanned(self, vector: Vector, limit: int, where: Clause = _EVERY) -> Ranking[str]:
         """Images by cosine, every row that passes looked at, ties by image."""
         return self._ask(
             "image, -(vector <#> %s) AS score FROM "
@@ -184,7 +184,7 @@ class PostgresBuild:
 
     def nearest(
         self, vector: Vector, limit: int, ef_search: int, where: Clause = _EVERY
-    ) -> Ranking:
+    ) -> Ranking[str]:
         """Images by the approximate index, which keeps so many candidates; ties by image."""
         wide = sql.Literal(min(max(ef_search, 2 * limit), 1000))
         self._connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(wide))

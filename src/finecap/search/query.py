@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from nltk.stem.snowball import EnglishStemmer  # pyright: ignore[reportMissingTypeStubs]
 
@@ -219,17 +219,20 @@ def words_with(stems: frozenset[str], caption: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-Ranking = Sequence[tuple[str, float]]
+Name = TypeVar("Name", str, int)
+"""What an engine calls an image in a ranking: its own name, or the number of its row."""
+
+Ranking = Sequence[tuple[Name, float]]
 """Images with their scores, best first."""
 
 
-def ranks(ranking: Ranking) -> dict[str, int]:
+def ranks(ranking: Ranking[Name]) -> dict[Name, int]:
     """Rank of each image from 1; images of equal score share the best rank among them.
 
     Shared ranks matter in fusion: captioners say the same of many images, and ranking those by
     name would let an accident of naming outweigh the other ranking.
     """
-    placed: dict[str, int] = {}
+    placed: dict[Name, int] = {}
     rank, previous = 0, None
     for position, (image, score) in enumerate(ranking, start=1):
         rank = rank if score == previous else position
@@ -237,19 +240,21 @@ def ranks(ranking: Ranking) -> dict[str, int]:
     return placed
 
 
-def reciprocal_rank(rankings: Sequence[Ranking], k: int = 60) -> list[tuple[str, float]]:
+def reciprocal_rank(rankings: Sequence[Ranking[Name]], k: int = 60) -> list[tuple[Name, float]]:
     """Images by the sum over rankings of 1 / (k + rank), ties by image.
 
     Cormack, Clarke, Buettcher, "Reciprocal Rank Fusion", SIGIR 2009, eq. 1, k = 60 as there.
     """
-    fused: dict[str, float] = {}
+    fused: dict[Name, float] = {}
     for ranking in rankings:
         for image, rank in ranks(ranking).items():
             fused[image] = fused.get(image, 0.0) + 1 / (k + rank)
     return by_score(fused)
 
 
-def weighted(words: Ranking, pictures: Ranking, picture_weight: float) -> list[tuple[str, float]]:
+def weighted(
+    words: Ranking[Name], pictures: Ranking[Name], picture_weight: float
+) -> list[tuple[Name, float]]:
     """Images by (1 - w) * words + w * pictures, ties by image.
 
     Scores are scaled to [0, 1] over their ranking; an image that it does not hold has 0 there.
@@ -259,20 +264,20 @@ def weighted(words: Ranking, pictures: Ranking, picture_weight: float) -> list[t
     """
     if not 0 <= picture_weight <= 1:
         raise QueryError(f"picture_weight is {picture_weight}, expected 0 (words) to 1 (picture)")
-    fused: dict[str, float] = {}
+    fused: dict[Name, float] = {}
     for ranking, weight in ((words, 1 - picture_weight), (pictures, picture_weight)):
         for image, score in _scaled(ranking).items():
             fused[image] = fused.get(image, 0.0) + weight * score
     return by_score(fused)
 
 
-def _scaled(ranking: Ranking) -> dict[str, float]:
+def _scaled(ranking: Ranking[Name]) -> dict[Name, float]:
     """Scores moved to [0, 1]; all 1 where they do not differ."""
     scores = [score for _, score in ranking]
     low, span = (min(scores), max(scores) - min(scores)) if scores else (0.0, 0.0)
     return {image: (score - low) / span if span else 1.0 for image, score in ranking}
 
 
-def by_score(scores: Mapping[str, float]) -> list[tuple[str, float]]:
+def by_score(scores: Mapping[Name, float]) -> list[tuple[Name, float]]:
     """Images, highest score first, ties by image."""
     return sorted(scores.items(), key=lambda item: (-item[1], item[0]))

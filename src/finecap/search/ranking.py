@@ -1,14 +1,23 @@
 """Two rankings made one, alike on every engine: candidates, ties, fusion, and why a hit is there.
 
 An engine says which rows are its best by words and by picture; everything after that is here. Names
-are whatever sorts as images do: images themselves, or row numbers written at equal width.
+are whatever sorts as images do: images themselves, or numbers of rows in image order.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Generic
 
 from finecap.search.index import Hit, SearchRequest, WordsBy
-from finecap.search.query import Ranking, analysed, ranks, reciprocal_rank, weighted, words_with
+from finecap.search.query import (
+    Name,
+    Ranking,
+    analysed,
+    ranks,
+    reciprocal_rank,
+    weighted,
+    words_with,
+)
 
 _DEPTH = 100
 """Candidates of each ranking that fusion sees, at least ten per hit asked for."""
@@ -17,19 +26,19 @@ _SPARE = 10
 _TIE_WINDOW = 4096
 """Ties at a ranking's end are completed up to so many rows; past it the engine's cut stands."""
 
-Best = Callable[[int], Ranking]
+Best = Callable[[int], Ranking[Name]]
 """An engine's so many best, best first, ties by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(Generic[Name]):
     """The answer's order, and the rankings that it was made of."""
 
-    order: Ranking
-    words: Ranking = ()
-    pictures: Ranking = ()
+    order: Ranking[Name]
+    words: Ranking[Name] = ()
+    pictures: Ranking[Name] = ()
 
-    def explained(self, hits: Mapping[str, Hit], text: str, words_by: WordsBy) -> list[Hit]:
+    def explained(self, hits: Mapping[Name, Hit], text: str, words_by: WordsBy) -> list[Hit]:
         """The hits of `order`, each with its score, its place in both rankings, its words."""
         by_words, by_picture = _places(self.words), _places(self.pictures)
         asked = frozenset(analysed(text))
@@ -51,7 +60,7 @@ class Ranked:
 _NOWHERE = (None, None)
 
 
-def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
+def rank(request: SearchRequest, words: Best[Name], pictures: Best[Name]) -> Ranked[Name]:
     """By words, by picture, or by both fused: whichever the request asks for.
 
     Args:
@@ -62,7 +71,7 @@ def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
     fused = bool(request.text) and request.vector is not None
     deep = request.depth or max(_DEPTH, 10 * request.limit)
     depth = deep if fused else request.limit
-    by_words: Ranking = []
+    by_words: Ranking[Name] = []
     if request.text:  # alone, the engine's cut is enough: it is made in the order of names
         by_words = with_ties(words, depth) if fused else words(depth)
     by_picture = with_ties(pictures, depth) if request.vector is not None else []
@@ -75,7 +84,7 @@ def rank(request: SearchRequest, words: Best, pictures: Best) -> Ranked:
     return Ranked(order[: request.limit], by_words, by_picture)
 
 
-def with_ties(best: Best, depth: int) -> Ranking:
+def with_ties(best: Best[Name], depth: int) -> Ranking[Name]:
     """The `depth` best where there are so many, and all that tie with the last of them.
 
     An engine asked for ten of fifty equal rows returns whichever it met first; asking on until the
@@ -91,7 +100,7 @@ def with_ties(best: Best, depth: int) -> Ranking:
         limit = min(4 * limit, max(_TIE_WINDOW, depth + _SPARE))
 
 
-def _places(ranking: Ranking) -> dict[str, tuple[int, float]]:
+def _places(ranking: Ranking[Name]) -> dict[Name, tuple[int, float]]:
     """(rank, score) by name."""
     placed = ranks(ranking)
     return {name: (placed[name], score) for name, score in ranking}

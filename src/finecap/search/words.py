@@ -37,17 +37,23 @@ _ARENA_BYTES = 4_000_000_000
 
 
 def write_words(
-    folder: Path, captions: Iterable[str], values: Mapping[str, Sequence[Iterable[str]]]
+    folder: Path, said: Iterable[str], values: Mapping[str, Sequence[Iterable[str]]]
 ) -> None:
-    """Write and index the captions, in image order; `values` are each row's, field by field."""
+    """Write and index the captions, in image order.
+
+    Args:
+        folder: of the build.
+        said: the stems of each caption, spaces between.
+        values: each row's, field by field.
+    """
     place = folder / FOLDER
     shutil.rmtree(place, ignore_errors=True)  # of a finish that failed
     place.mkdir()
     index = tantivy.Index(_schema(), path=str(place))
     writer = index.writer(heap_size=_ARENA_BYTES, num_threads=1)
-    for row, caption in enumerate(captions):
+    for row, stems in enumerate(said):
         document = tantivy.Document()
-        document.add_text(_SAID, " ".join(analysed(caption)))
+        document.add_text(_SAID, stems)
         for field, of_rows in values.items():
             for value in set(of_rows[row]):
                 document.add_text(_LABEL, _label(field, value))
@@ -116,7 +122,7 @@ class RankedWords:
         return [(place.doc, score) for score, place in found]
 
     def all_saying(self, text: str) -> NDArray[np.int64]:
-        """Numbers of all rows whose caption has one of the words, in no order."""
+        """Numbers of all rows whose caption has one of the words, in no order: slow where many."""
         most = sum(self._searcher.doc_freq(_SAID, word) for word in set(analysed(text)))
         found = self._searcher.search(self._any_of(text), max(1, most), count=False).hits
         return np.fromiter((place.doc for _, place in found), np.int64, len(found))

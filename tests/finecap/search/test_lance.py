@@ -47,6 +47,7 @@ def test_a_finished_build_holds_no_staged_rows_and_half_precision_vectors(tmp_pa
         "vectors.npy",
         "values.json",
         "postings.npy",
+        "bitmaps.npy",
         "rows.bin",
         "rows.npy",
         "blocks.json",

@@ -1,7 +1,9 @@
 """What the engine refuses to open."""
 
+import json
 import shutil
 
+import numpy as np
 import pytest
 
 from finecap.search import lance_build
@@ -27,6 +29,18 @@ def test_many_vectors_get_codes_and_few_do_not(tmp_path, gallery, monkeypatch):
     request = SearchRequest("boat", gallery.vectors(8)[3])
     few, many = (index.search(request, name) for name in ("few", "many"))
     assert [hit.image for hit in few] == [hit.image for hit in many]
+
+
+@pytest.mark.parametrize("text", ["boats", "red car", "zebra", "the of"])
+def test_facets_of_a_build_of_before_stems_were_noted_are_the_same(tmp_path, gallery, text):
+    gallery.build(LanceIndex(tmp_path), "b")
+    after = LanceIndex(tmp_path).facets(None, text, "b")
+    folder = tmp_path / "builds" / "b"
+    counts = json.loads((folder / "values.json").read_text())
+    stems = counts.pop("said")
+    (folder / "values.json").write_text(json.dumps(counts))
+    np.save(folder / "bitmaps.npy", np.load(folder / "bitmaps.npy")[: -len(stems)])
+    assert LanceIndex(tmp_path).facets(None, text, "b") == after
 
 
 def test_a_build_of_an_earlier_format_is_refused_with_what_to_do(tmp_path, gallery):

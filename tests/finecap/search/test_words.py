@@ -25,6 +25,10 @@ FILTERS = (
 )
 
 
+def stems(captions):
+    return [" ".join(analysed(caption)) for caption in captions]
+
+
 @pytest.fixture(scope="module")
 def captions():
     return drawn_captions(ROWS, 0)
@@ -44,7 +48,7 @@ def values(captions):
 @pytest.fixture(scope="module")
 def folder(captions, values, tmp_path_factory):
     made = tmp_path_factory.mktemp("build")
-    write_words(made, captions, values)
+    write_words(made, stems(captions), values)
     return made
 
 
@@ -90,7 +94,7 @@ def test_all_that_say_a_word_are_found(words, captions):
 
 def test_words_are_letters_and_digits_whatever_is_written(tmp_path):
     odd = ["\ufdfa \u00bd", "it's a cafe\u0301", "x" * 70_000 + " boat", ""]
-    write_words(tmp_path, odd, dict.fromkeys(FIELDS, [()] * len(odd)))
+    write_words(tmp_path, stems(odd), dict.fromkeys(FIELDS, [()] * len(odd)))
     words = RankedWords(tmp_path)
     for row, text in enumerate(("\ufdfa", "Caf\u00e9", "boat")):
         assert [found for found, _ in words.saying(text, 4)] == [row]
@@ -98,7 +102,7 @@ def test_words_are_letters_and_digits_whatever_is_written(tmp_path):
 
 
 def test_reading_writes_nothing_and_needs_no_right_to(tmp_path, captions, values):
-    write_words(tmp_path, captions, values)
+    write_words(tmp_path, stems(captions), values)
     place = tmp_path / FOLDER
     before = {path.name: path.stat().st_mtime_ns for path in place.iterdir()}
     place.chmod(stat.S_IRUSR | stat.S_IXUSR)
@@ -120,7 +124,7 @@ def test_opening_leaves_no_links_behind(folder, tmp_path, monkeypatch):
 def test_a_build_without_words_or_with_damaged_ones_is_refused(tmp_path, captions, values):
     with pytest.raises(IndexRefused, match=r"no words/, expected a build of this version"):
         RankedWords(tmp_path)
-    write_words(tmp_path, captions, values)
+    write_words(tmp_path, stems(captions), values)
     next((tmp_path / FOLDER).glob("*.idx")).unlink()
     with pytest.raises(IndexRefused, match=r"FileDoesNotExist.*: build the index anew"):
         RankedWords(tmp_path)
