@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 from urllib.parse import quote
 
 from finecap.search.associations import ALT_TEXT
@@ -13,8 +14,8 @@ from finecap.server.answers import Answer, Facets
 from finecap.server.asked import EVEN, Asked, Chip
 from finecap.server.forms import thumbnail
 
-SHOWN_CHIPS = 10
-"""Of a field; the rest unfolds."""
+SHOWN_CHIPS, UNFOLDED_CHIPS = 10, 50
+"""Of a field, and how many more unfold: large galleries name 20,000 objects, most of them once."""
 _WORD = re.compile(f"({WORD.pattern})")
 _RRF_K = 60
 
@@ -46,6 +47,7 @@ class FieldView:
     name: str
     first: tuple[ChipView, ...]
     rest: tuple[ChipView, ...]
+    rarer: int  # values that are not shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,7 @@ def balanced(balance: int) -> str:
 
 def fields(facets: Facets, asked: Asked) -> list[FieldView]:
     """Chips by field, most frequent value first; fields that nothing has are left out."""
-    return [
-        FieldView(name, tuple(chips[:SHOWN_CHIPS]), tuple(chips[SHOWN_CHIPS:]))
-        for name in ATTRIBUTES
-        if (chips := _chips(name, facets.get(name, {}), asked))
-    ]
+    return [_field(name, counts, asked) for name in ATTRIBUTES if (counts := facets.get(name))]
 
 
 def chosen(asked: Asked) -> list[ChipView]:
@@ -160,13 +158,17 @@ def side(caption: str, other: str, words: str) -> tuple[tuple[Piece, ...], tuple
     pieces: list[Piece] = []
     for kind, start, stop, _, _ in SequenceMatcher(None, mine, theirs, False).get_opcodes():
         text = "".join(mine[start:stop])
-        if text:
-            pieces.append(Piece(text, kind != "equal" and bool(text.strip())))
+        told = "" if kind == "equal" else text.strip()  # spaces at its ends are not marked
+        before, _, after = text.partition(told) if told else (text, "", "")
+        parts = (Piece(before, False), Piece(told, True), Piece(after, False))
+        pieces += [piece for piece in parts if piece.text]
     return tuple(pieces), matched_words(words, caption)
 
 
-def _chips(name: str, counts: Mapping[str, int], asked: Asked) -> list[ChipView]:
-    return [_chip(Chip(name, value), count, asked) for value, count in counts.items()]
+def _field(name: str, counts: Mapping[str, int], asked: Asked) -> FieldView:
+    common = islice(counts.items(), SHOWN_CHIPS + UNFOLDED_CHIPS)
+    chips = tuple(_chip(Chip(name, value), count, asked) for value, count in common)
+    return FieldView(name, chips[:SHOWN_CHIPS], chips[SHOWN_CHIPS:], len(counts) - len(chips))
 
 
 def _chip(chip: Chip, count: int, asked: Asked) -> ChipView:

@@ -50,6 +50,16 @@ def test_chips_lead_to_what_they_say():
     assert blue.exclude == "/?q=boat&has=colour%3Ared&without=colour%3Ablue"
 
 
+def test_the_rarest_values_are_counted_and_not_shown():
+    counts = {f"thing{number}": 100 - number for number in range(100)}
+    (field,) = fields({"object": counts}, Asked())
+    shown = [chip.name for chip in (*field.first, *field.rest)]
+    assert shown == [f"thing{number}" for number in range(60)]
+    assert field.rarer == 40
+    (few,) = fields({"object": {"boat": 1}}, Asked())
+    assert (len(few.first), few.rest, few.rarer) == (1, (), 0)
+
+
 def test_versions_and_people_have_names():
     said = versions(
         [
@@ -64,5 +74,5 @@ def test_versions_and_people_have_names():
 def test_a_side_marks_what_the_other_does_not_say():
     pieces, words = side("a large red boat", "a red boat", "big boats")
     assert "".join(piece.text for piece in pieces) == "a large red boat"
-    assert [piece.text.strip() for piece in pieces if piece.is_marked] == ["large"]
+    assert [piece.text for piece in pieces if piece.is_marked] == ["large"]
     assert words == ("boat",)
