@@ -53,7 +53,7 @@ class PostgresIndex(BuildReader):
         Args:
             url: postgresql://...
             exact_up_to: a build of more rows gets an approximate index of vectors, which is used
-                where its filter leaves more rows than so many.
+                where a filter leaves more rows than so many, or a large share of them.
         """
         self._database = Database(url)
         self._exact_up_to = exact_up_to

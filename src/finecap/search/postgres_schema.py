@@ -16,7 +16,7 @@ processes may start at the same time. Queries are `postgres_build.py`'s business
 
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -148,6 +148,9 @@ class Database:
         try:
             connection.execute("SELECT pg_advisory_lock(%s, %s)", [_LOCK, number])
             yield
+            with suppress(psycopg.OperationalError):  # gone with the server: so is the lock
+                # Closing lets go as well, but the server notices that only after a while.
+                connection.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, number])
         finally:
             connection.close()
 

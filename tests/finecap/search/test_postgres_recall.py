@@ -3,6 +3,8 @@ import pytest
 
 from finecap.search.index import SearchRequest
 from finecap.search.postgres import PostgresIndex
+from finecap.search.postgres_build import PostgresBuild
+from finecap.search.query import Has, Not
 
 
 def clustered(rows, dims):
@@ -44,3 +46,26 @@ def test_an_index_that_finds_too_little_is_not_used(sealed, monkeypatch):
     hits = index.search(SearchRequest(vector=vectors[3], limit=10), "b")
     truth = np.sort(vectors @ vectors[3])[-10:][::-1]
     assert np.allclose([hit.score for hit in hits], truth, atol=2e-3)
+
+
+@pytest.mark.parametrize("estimated", [None, 0, 50, 600, 10**6])
+def test_a_wrong_estimate_of_what_a_filter_leaves_loses_no_hit(
+    postgres, gallery, monkeypatch, estimated
+):
+    vectors = clustered(600, 16)
+    index = PostgresIndex(postgres.migrated(), exact_up_to=10)
+    index.create(gallery.manifest("b", *vectors.shape))
+    captions = ["a red boat" if row < 5 else "a boat" for row in range(600)]
+    index.upsert("b", gallery.rows(captions, vectors))
+    assert "hnsw_ef_search" in index.finish("b", lambda _: 1.0).parameters
+    if estimated is not None:
+        monkeypatch.setattr(PostgresBuild, "_estimated", lambda *_: estimated)
+    red = Has("colour", "red")
+    for left, passing in (
+        (red, slice(5)),
+        (Not(red), slice(5, None)),
+        (Has("size", "x"), slice(0)),
+    ):
+        hits = index.search(SearchRequest(vector=vectors[3], filter=left, limit=10), "b")
+        truth = np.sort(vectors[passing] @ vectors[3])[::-1][:10]
+        assert np.allclose([hit.score for hit in hits], truth, atol=2e-3)
