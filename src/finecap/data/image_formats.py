@@ -42,9 +42,9 @@ def _seems(content: bytes) -> str:
     if not content:
         return "empty"
     if content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS:
-        return "HEIC, as phones save photos"
-    if b"<svg" in text:
-        return "SVG, a drawing without pixels"
+        return "HEIC, as phones save photos (JPEG can be read)"
+    if b"<svg" in text or text.startswith(b"<?xml"):
+        return "SVG or other XML"
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "a web page, as a failed download leaves it"
     if content.startswith(b"version https://git-lfs"):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from finecap.data import image_facts as module
-from finecap.data.image_facts import facts_of, image_facts
+from finecap.data.image_facts import image_facts
 from finecap.data.likeness import SIZE
 
 
@@ -87,18 +87,3 @@ def test_a_jpeg_that_ends_early_is_seen_at_any_scale(tmp_path):
     content = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(content[: len(content) * 9 // 10])
     assert "truncated" in image_facts(tmp_path, ["a.jpg"])[0].decode_error
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "an empty file"),
-        (b"\n<HTML><title>404", "a web page, of a download that failed"),
-        (b"<?xml version='1.0'?><svg>", "SVG or other XML; convert it to PNG"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
-        (b"\0\0\0\x1cftypavif\0\0\0\0", "AVIF or HEIC; convert it to JPEG"),
-        (b"nothing known", "cannot identify image"),
-    ],
-)
-def test_what_downloads_leave_in_the_place_of_images_is_told(content, reason):
-    assert reason in facts_of(content).decode_error

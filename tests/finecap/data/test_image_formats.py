@@ -25,7 +25,7 @@ def test_every_format_is_read_by_content_alone(form: str) -> None:
     [
         (b"", "empty"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG or other XML"),
         (b"\xef\xbb\xbf\n<!DOCTYPE HTML><title>404</title>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a pointer of Git LFS"),
         (b"\x89PNG\r\n\x1a\n", "no image, or a broken one"),

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from finecap.data.image_files import SUFFIXES
+from finecap.data.image_formats import SUFFIXES
 from finecap.data.importers.columns import NoTableError
 from finecap.data.importers.entry import DatasetImportError, converting, text_lines
 from finecap.data.importers.json_tables import table_rows
