@@ -2,8 +2,8 @@
 
 A block lies between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what it says comes from the code
 alone: the asset graph, the command line, the profile's stages, the metrics, the end of a run, sums
-for many images. A test compares, so that the README cannot fall behind. The block of measured
-results is written by `make study`, everything outside blocks by people.
+for many images, a simulated fleet. A test compares, so that the README cannot fall behind. The
+block of measured results is written by `make study`, everything outside blocks by people.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any, get_args
 import click
 import typer
 
-from dagster_project import run, scale
+from dagster_project import fleet, run, scale
 from dagster_project.definitions import all_assets
 from dagster_project.home import DEFAULT_PROFILE, Home
 from finecap import cli
@@ -65,6 +65,7 @@ def next_steps() -> str:
 BLOCKS: dict[str, Callable[[], str]] = {
     "assets": assets,
     "commands": commands,
+    "fleet": fleet.table,
     "metrics": definitions.markdown,
     "next_steps": next_steps,
     "scale": scale.table,

@@ -1,9 +1,10 @@
-"""`python -m dagster_project.scale [IMAGES ...]`: what so many images cost, by measured slopes.
+"""`python -m dagster_project.scale [--simulate | IMAGES ...]`: the cost, by measured slopes.
 
 Paper, not a promise: each part's cost for one image more was measured (`make bench NAMES=scale`,
 `greedy`, `scst_step`, `search`) at the sizes of profile `coco`, on one core of an AMD EPYC with
 torch 2.13 for CPU, and is multiplied. What grows with the number of images is here; what a profile
-fixes, as steps of training, is not. A GPU was not measured.
+fixes, as steps of training, is not. A GPU was not measured. `--simulate` shows instead what a fleet
+of machines makes of captioning and indexing (`fleet`).
 """
 
 import sys
@@ -104,8 +105,14 @@ def _size(number: float) -> str:
 
 
 def main() -> int:
-    """Print the table."""
-    sizes = tuple(int(float(argument)) for argument in sys.argv[1:]) or SIZES
+    """Print a table."""
+    words = sys.argv[1:]
+    if words == ["--simulate"]:
+        from dagster_project import fleet
+
+        sys.stdout.write(f"{fleet.table()}\n")
+        return 0
+    sizes = tuple(int(float(word)) for word in words) or SIZES
     sys.stdout.write(f"{table(sizes)}\n")
     return 0
 

@@ -7,6 +7,10 @@ cost; PostgreSQL's is its server's share and the builder's together, with and wi
 
 import io
 import os
+import resource
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,15 +20,20 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.benchmarks.bench_search import DIMS, _built, drawn_captions, unit_vectors
-from tests.benchmarks.measure import cpu_seconds
+from tests.benchmarks.measure import cpu_seconds, cpu_seconds_once, use_threads
 
-IMAGES, TEXTS = 8, 32
+IMAGES, TEXTS, TURNS = 8, 32, 40
+_START = """
+import finecap.models.torchvision_shim, dagster_project.definitions, mlflow, finecap.models.export
+import finecap.search.build, open_clip
+open_clip.create_model("ViT-B-32-quickgelu")
+"""
 FOLDER_ROWS, DATABASE_ROWS = (20_000, 60_000), (2_000, 6_000)
 
 
 def run() -> dict[str, object]:
     """CPU seconds of an image, and of a row, by what is done."""
-    figures: dict[str, object] = dict(encoded())
+    figures: dict[str, object] = {**encoded(), **started()}
     figures["folder_row_s"], figures["folder_row_bytes"] = _slope(_folder, FOLDER_ROWS)
     for name, exact_up_to in (("exact", 10**9), ("hnsw", 100)):
         cost = _slope(lambda rows, limit=exact_up_to: _database(rows, limit), DATABASE_ROWS)
@@ -53,6 +62,33 @@ def encoded() -> dict[str, float]:
             "encode_image_s": cpu_seconds(lambda: model.encode_image(pixels)) / IMAGES,
             "encode_text_s": cpu_seconds(lambda: model.encode_text(words)) / TEXTS,
         }
+
+
+def started() -> dict[str, float]:
+    """How much the same images' time differs, and what comes before the first of them."""
+    import finecap.models.torchvision_shim  # noqa: F401  as above
+
+    use_threads(1)
+    import open_clip
+    import torch
+
+    model = open_clip.create_model("ViT-B-32-quickgelu").eval()
+    pixels = torch.zeros(IMAGES, 3, 224, 224)
+    with torch.inference_mode():
+        turns = [cpu_seconds_once(lambda: model.encode_image(pixels)) for _ in range(TURNS + 1)]
+    before = _of_children()
+    subprocess.run([sys.executable, "-c", _START], check=True)
+    mean = statistics.mean(turns[1:])  # the first warms up
+    return {
+        "spread": statistics.stdev(turns[1:]) / mean,
+        "start_s": _of_children() - before,
+    }
+
+
+def _of_children() -> float:
+    """CPU seconds of processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _slope(
