@@ -11,11 +11,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from itertools import takewhile
 from urllib.parse import urlsplit
 
 import dagster as dg
 
-from dagster_project.home import DAGSTER
+from dagster_project.home import dagster_server
 
 TIMEOUT_S = 10.0
 WAITS_S = (1.0, 4.0, 16.0)
@@ -71,8 +72,8 @@ class Webhook(dg.ConfigurableResource):
         raise AlertError(f"the webhook of {self.variable} did not take the message: {last}")
 
 
-def run_failed() -> dg.SensorDefinition:
-    """Tell the webhook of each failed run."""
+def run_failed(profile: str) -> dg.SensorDefinition:
+    """Tell the webhook of each failed run of a profile: one channel may hear of several."""
 
     @dg.run_failure_sensor(
         name="run_failed",
@@ -83,16 +84,16 @@ def run_failed() -> dg.SensorDefinition:
         """Post a failed run to the webhook."""
         if not webhook.url:
             return dg.SkipReason(f"{webhook.variable} is not set, so nobody is told")
-        webhook.send(message(context))
+        webhook.send(message(context, profile))
         return None
 
     return run_failed
 
 
-def message(context: dg.RunFailureSensorContext) -> str:
-    """What people read: job and run, each asset that failed with its error, the link."""
+def message(context: dg.RunFailureSensorContext, profile: str) -> str:
+    """What people read: job, profile and run, each asset that failed with its error, the link."""
     run = context.dagster_run
-    lines = [f"{run.job_name} failed, run {run.run_id[:8]}"]
+    lines = [f"{run.job_name} of {profile} failed, run {run.run_id[:8]}"]
     for event in context.get_step_failure_events():
         error = event.step_failure_data.error
         while error is not None and error.cause is not None:  # the library's own, not Dagster's
@@ -101,5 +102,20 @@ def message(context: dg.RunFailureSensorContext) -> str:
         said = _MODULE.sub("", error.message.strip()) if error else ""
         lines.append(f"{asset}: {said[:MAX_ERROR]}")
     if len(lines) == 1:
-        lines.append((context.failure_event.message or "")[:MAX_ERROR])
-    return "\n".join([*lines, f"{DAGSTER.address()}/runs/{run.run_id}"])
+        lines += _from_outside(context)
+    return "\n".join([*lines, f"{dagster_server()}/runs/{run.run_id}"])
+
+
+def _from_outside(context: dg.RunFailureSensorContext) -> list[str]:
+    """Why a run failed of which no step did, as one whose process was killed, and what was at work.
+
+    Dagster's failure then says no more than that; what it saw of the process is its event before.
+    """
+    run_id, instance = context.dagster_run.run_id, context.instance
+    kinds = {dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE}
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=kinds)]
+    before = [*takewhile(lambda event: not event.is_failure, events)]
+    said = [event.message or "" for event in (*before[-1:], context.failure_event)]
+    steps = instance.get_run_step_stats(run_id)
+    at_work = [step.step_key.replace("__", "/") for step in steps if step.end_time is None]
+    return [*(f"{asset}: was at work" for asset in at_work), " ".join(said)[:MAX_ERROR]]

@@ -43,7 +43,7 @@ def build_defs(
         sensors=[
             automation.new_data(profile, home.root),
             automation.champion_moved(home),
-            alerts.run_failed(),
+            alerts.run_failed(profile.name),
         ],
         resources={**resources(profile, home), **(resource_overrides or {})},
         executor=tracked_executor(home, profile.name),

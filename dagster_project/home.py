@@ -193,6 +193,15 @@ def mlflow_server(environ: Mapping[str, str] = os.environ) -> str:
     return named.rstrip("/")
 
 
+def dagster_server(environ: Mapping[str, str] = os.environ) -> str:
+    """Address at which people open the Dagster UI.
+
+    `FINECAP_DAGSTER_UI` where it is set: a message that is read elsewhere needs an address that is
+    good there. Else the one that `make up` serves on this machine.
+    """
+    return (environ.get("FINECAP_DAGSTER_UI") or DAGSTER.address(environ)).rstrip("/")
+
+
 def without_password(address: str) -> str:
     """An address as it may be shown: without user, password and query, which may hold others."""
     return _SECRET.sub("", address)

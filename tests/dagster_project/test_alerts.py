@@ -64,11 +64,35 @@ def failure(instance: dg.DagsterInstance) -> dg.RunFailureSensorContext:
 
 def test_message_names_job_asset_error_and_link(failure: dg.RunFailureSensorContext):
     run = failure.dagster_run.run_id
-    assert message(failure).splitlines() == [
-        f"retrain failed, run {run[:8]}",
+    assert message(failure, "scenes").splitlines() == [
+        f"retrain of scenes failed, run {run[:8]}",
         "scst/clip_s: ValueError: loss is nan at step 7",
         f"http://localhost:3000/runs/{run}",
     ]
+
+
+def test_message_of_a_killed_run_says_what_ended_it(instance: dg.DagsterInstance):
+    job = dg.Definitions([doomed], jobs=[dg.define_asset_job("retrain")]).resolve_job_def("retrain")
+    run = instance.create_run_for_job(job)
+    instance.report_engine_event("Started process for run (pid: 7).", run)
+    instance.report_engine_event("Run execution process was terminated by signal 9", run)
+    event = instance.report_run_failed(run)
+    instance.report_engine_event("Sensor acted on the run", run)
+    context = dg.build_run_status_sensor_context(
+        sensor_name="run_failed", dagster_instance=instance, dagster_run=run, dagster_event=event
+    )
+    first, why, link = message(context.for_run_failure(), "scenes").splitlines()
+    assert first == f"retrain of scenes failed, run {run.run_id[:8]}"
+    assert why.startswith("Run execution process was terminated by signal 9 This run has been")
+    assert link.endswith(run.run_id)
+
+
+def test_link_is_good_where_the_message_is_read(
+    failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("FINECAP_DAGSTER_UI", "https://dagster.example/")
+    link = message(failure, "scenes").splitlines()[-1]
+    assert link == f"https://dagster.example/runs/{failure.dagster_run.run_id}"
 
 
 def test_sensor_posts_the_message(
@@ -77,15 +101,15 @@ def test_sensor_posts_the_message(
     board = Board()
     with board.open() as address:
         monkeypatch.setenv("FINECAP_WEBHOOK_URL", address)
-        run_failed()(failure, webhook=Webhook())
-    assert board.texts == [message(failure)]
+        run_failed("scenes")(failure, webhook=Webhook())
+    assert board.texts == [message(failure, "scenes")]
 
 
 def test_without_an_address_nobody_is_told_and_the_sensor_says_so(
     failure: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("FINECAP_WEBHOOK_URL", raising=False)
-    skipped = run_failed()(failure, webhook=Webhook())
+    skipped = run_failed("scenes")(failure, webhook=Webhook())
     assert isinstance(skipped, dg.SkipReason)
     assert skipped.skip_message == "FINECAP_WEBHOOK_URL is not set, so nobody is told"
 
