@@ -70,7 +70,7 @@ def choose_champion(
     candidates = {
         variant: Candidate(str(version.version), scores_in(artifact, version))
         for variant, artifact in evaluations.items()
-        for version in [_version(tracker, variant, artifact)]
+        for version in [_version(stages.store, tracker, variant, artifact)]
     }
     policy = load_policy(POLICY)
     check_metrics(policy, {m for c in candidates.values() for m in c.scores.metrics}, POLICY)
@@ -129,10 +129,13 @@ def _known(version: "ModelVersion") -> "ModelVersion":
     return version
 
 
-def _version(tracker: "Tracker", variant: str, evaluation: Artifact) -> "ModelVersion":
+def _version(
+    store: ArtifactStore, tracker: "Tracker", variant: str, evaluation: Artifact
+) -> "ModelVersion":
     """The registered version that an evaluation scored."""
     asset = captioner_asset(variant)
-    version = tracker.version(CAPTIONER, evaluation.inputs[asset])
+    made = store.get(asset, evaluation.inputs[asset])
+    version = tracker.version(CAPTIONER, made.data_version, made.run_id)
     if version is None:
         raise dg.Failure(f"{asset} is not registered; materialize it again")
     return version

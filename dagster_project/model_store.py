@@ -1,7 +1,9 @@
 """Registered models: stored as files and code (models-from-code), never as pickles.
 
-Registration is idempotent: a model name holds one version per data version, so a retry registers
-nothing twice. Which version serves is `registry`'s.
+Registration is idempotent: a model name holds one version per training, which is a data version and
+the run that made it, so a retry registers nothing twice. By the data version alone one would take
+another home's training for its own, or the one before it was made anew. Which version serves is
+`registry`'s.
 """
 
 import hashlib
@@ -22,7 +24,8 @@ with warnings.catch_warnings():
 from mlflow.entities.model_registry import ModelVersion
 
 from dagster_project.served import EXPORT, Model, requirements
-from dagster_project.tracking_store import TrackingStore
+from dagster_project.tracking_store import EXISTS, TrackingStore
+from mlflow import MlflowException
 
 # MLflow's own import would set them back.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -36,11 +39,17 @@ _CARD = "card"  # tag: digest of the description that we wrote
 class ModelStore(TrackingStore):
     """The models of one MLflow."""
 
-    def version(self, name: str, data_version: str) -> ModelVersion | None:
-        """The registered version of `name` that was made as `data_version`, if any."""
-        where = f"name = '{name}' and tags.data_version = '{data_version}'"
+    def version(self, name: str, data_version: str, run_id: str | None) -> ModelVersion | None:
+        """The registered version of `name` that a run made as `data_version`, if any."""
+        if run_id is None:  # it was never registered
+            return None
+        where = f"name = '{name}' and tags.data_version = '{data_version}' and run_id = '{run_id}'"
         found = self.client.search_model_versions(where)
         return max(found, key=lambda v: int(v.version)) if found else None
+
+    def has_version_of(self, run_id: str) -> bool:
+        """Whether what a run made is registered."""
+        return bool(self.client.search_model_versions(f"run_id = '{run_id}'", max_results=1))
 
     def register(
         self, model: Model, run_id: str, folder: Path, tags: Mapping[str, str]
@@ -58,12 +67,21 @@ class ModelStore(TrackingStore):
             )
         # Inside, too: with a model id MLflow looks the model up in its global store.
         with self.lock(), self.fluent():
-            if not self.client.search_registered_models(f"name = '{model.name}'"):
-                self.client.create_registered_model(model.name)
+            self._name(model.name)
             clipped = {key: value[:MAX_VALUE] for key, value in tags.items()}
             return self.client.create_model_version(
                 model.name, logged.model_uri, run_id, tags=clipped, model_id=logged.model_id
             )
+
+    def _name(self, name: str) -> None:
+        """Make a registered model, unless it is there, by another home's doing for instance."""
+        if self.client.search_registered_models(f"name = '{name}'"):
+            return
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != EXISTS:
+                raise
 
     def describe(self, name: str, text: str, version: str | None = None) -> None:
         """Set the description of a model or of its version, unless a person has written one."""
@@ -78,7 +96,7 @@ class ModelStore(TrackingStore):
             return
         if version is None:
             client.update_registered_model(name, text)
-            client.set_registered_model_tag(name, _CARD, digest)
+            self.side_by_side(lambda: client.set_registered_model_tag(name, _CARD, digest))
         else:
             client.update_model_version(name, version, text)
             client.set_model_version_tag(name, version, _CARD, digest)

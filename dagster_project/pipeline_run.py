@@ -23,6 +23,8 @@ KIND = "pipeline"
 RUNNING = "RUNNING"
 CHAMPION = "champion/"
 """Prefix of the champion's scores."""
+_HOME = "home"
+"""Tag: whose run it is, where homes share an MLflow."""
 _SHORT = 8  # characters of a Dagster run's id
 
 
@@ -44,8 +46,9 @@ class PipelineRun:
     @property
     def run_id(self) -> str:
         """The run, begun on first use."""
-        _ = self._tracker.experiment_id  # made under the same lock, which is not taken twice
-        with self._tracker.lock():
+        tracker = self._tracker
+        _ = tracker.experiment_id, tracker.home_id  # made under that lock, which is not taken twice
+        with tracker.lock():
             return self.found() or self._begin()
 
     def found(self) -> str | None:
@@ -90,6 +93,7 @@ class PipelineRun:
     def _begin(self) -> str:
         """A new run, as old as the Dagster run."""
         tags = {
+            _HOME: self._tracker.home_id,
             "mlflow.runName": f"{self.dagster.job} {self.dagster.run_id[:_SHORT]}",
             "mlflow.source.name": "dagster_project",
             "dagster_run_id": self.dagster.run_id,
@@ -103,8 +107,12 @@ class PipelineRun:
 
 
 def open_pipelines(tracker: "Tracker") -> list[str]:
-    """Dagster ids of the pipeline runs that have not ended."""
-    where = f"tags.kind = '{KIND}' and attributes.status = '{RUNNING}'"
+    """Dagster ids of this home's pipeline runs that have not ended.
+
+    Another home's may be at work: what says that they are not is in that home alone.
+    """
+    own = f" and tags.{_HOME} = '{tracker.home_id}'" if tracker.is_shared else ""
+    where = f"tags.kind = '{KIND}' and attributes.status = '{RUNNING}'{own}"
     runs = tracker.client.search_runs([tracker.experiment_id], where)
     return [run.data.tags["dagster_run_id"] for run in runs]
 

@@ -2,8 +2,9 @@
 
 A second `make run` asks this first and launches nothing when every asset's latest materialization
 is the version expected here and lies complete on disk, when the champion was chosen among these
-very evaluations, and when alias and live index are as that left them. Stages compute their
-versions by the same function, so the answer is a run's, without starting its processes.
+very evaluations, when all models are registered (one that was made anew while MLflow was away is
+not), and when alias and live index are as that left them. Stages compute their versions by the same
+function, so the answer is a run's, without starting its processes.
 """
 
 from collections.abc import Mapping
@@ -72,11 +73,14 @@ def _chosen_from(
 def _stands(
     store: ArtifactStore, versions: Mapping[dg.AssetKey, str], home: Home, profile: Profile
 ) -> bool:
-    """Whether the alias still names the exported version, and its build is the live one."""
+    """Whether models are registered, the alias names the export, and its build is the live one."""
     from dagster_project.registry import Registry
     from dagster_project.tracking import Tracker
 
     champion = store.get("champion", versions[CHAMPION])
     tracker = Tracker(home.mlflow, experiment_of(profile.name), "")
+    made = [store.get("/".join(key.path), version) for key, version in versions.items()]
+    if not all(tracker.has_version_of(a.run_id) for a in made if a.run_id is not None):
+        return False
     is_same = Registry(tracker).champion == champion.config["version"]
     return is_same and is_live(store.get("caption_index", versions[INDEX]), home.index)

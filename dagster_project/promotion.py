@@ -3,8 +3,9 @@
 The verdict is the library's pure `decide`; here are the registry's facts it needs. A person's word,
 be it an alias moved in the MLflow UI or `finecap promote`, is respected until a version registered
 after the last decision is better; that holds for a word given while the pipeline was still
-deciding, too. A champion whose scores answer another question (other data, other judge), or lack
-what today's policy asks for, is evaluated again on today's before it is compared.
+deciding, too. Where another home's pipeline moved it meanwhile, it is decided again, against the
+champion that is there now. A champion whose scores answer another question (other data, other
+judge), or lack what today's policy asks for, is evaluated again on today's before it is compared.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,17 +80,20 @@ def promote(
     challenger = eligible[choice.name] if choice.name else None
     if challenger is not None:
         registry.point(CHALLENGER, challenger.version)
-    if decision.promote and challenger is not None:
-        try:
+    try:
+        if decision.promote and challenger is not None:
             registry.move(Kind.PROMOTION, start, challenger.version, actor, decision.reason)
-        except MovedMeanwhileError:
-            return _respected(registry, choice)
-        return Outcome(challenger.version, decision, choice, False)
-    if champion is None:
-        reasons = "; ".join(f"{v}: {why}" for v, why in choice.reasons.items())
-        raise NoChampionError(f"no captioner may be champion: {decision.reason} ({reasons})")
-    if not is_moved:
-        registry.keep(start)
+            return Outcome(challenger.version, decision, choice, False)
+        if champion is None:
+            reasons = "; ".join(f"{v}: {why}" for v, why in choice.reasons.items())
+            raise NoChampionError(f"no captioner may be champion: {decision.reason} ({reasons})")
+        if not is_moved:
+            registry.keep(start)
+    except MovedMeanwhileError:
+        last, now = registry.last_decision(), registry.champion
+        if not now or last is None or last.version != now:
+            return _respected(now, choice)
+        return promote(registry, candidates, policy, scores_of, evaluate_again, actor)
     return Outcome(start, decision, choice, is_moved)
 
 
@@ -116,9 +120,8 @@ def _verdict(
     return choice, _decided(champion, before, eligible, choice, policy)
 
 
-def _respected(registry: Registry, choice: Choice) -> Outcome:
+def _respected(version: str, choice: Choice) -> Outcome:
     """What is to be said when a person moved the alias while the pipeline was deciding."""
-    version = registry.champion
     if not version:
         raise NoChampionError("the alias was deleted while a champion was chosen; run again")
     why = f"kept v{version}: it was made champion by hand while the pipeline was deciding"

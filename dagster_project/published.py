@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dagster_project.artifacts import MARKER, Artifact
+from dagster_project.artifacts import MARKER, Artifact, ArtifactStore
+from dagster_project.champion import captioner_asset
 from dagster_project.compared import CAPTIONER, captioners_page, compare_page
 from dagster_project.model_card import KEY_METRICS, SPLITS, version_card
 from dagster_project.stages import Stages
@@ -34,7 +35,7 @@ def log_scores(
     """Put an evaluation on its captioner's MLflow run and version; once per evaluation."""
     note = f"{scores.asset}@{scores.data_version}"
     tracker = stages.tracker(context)
-    version = tracker.version(CAPTIONER, captioner.data_version)
+    version = tracker.version(CAPTIONER, captioner.data_version, captioner.run_id)
     if version is None or version.tags.get(_SCORED) == note:
         return
     from finecap.evaluation.results import EVALUATION as RESULTS
@@ -89,7 +90,7 @@ def publish_leaderboard(
         shutil.copyfile(file, partial)
         partial.replace(stages.home.reports / file.name)
     tracker = stages.tracker(context)
-    address = compare_page(tracker.experiment_id, _runs(tracker, rewarded))
+    address = compare_page(tracker.experiment_id, _runs(stages.store, tracker, rewarded))
     is_new = (made.metadata or {}).get("status") == "made"
     if is_new or tracker.pipeline.found() is not None:
         about = _about(board, address)
@@ -116,9 +117,10 @@ def log_decision(
     tracker.pipeline.decide(tags, scores)
 
 
-def _runs(tracker: "Tracker", captioners: Mapping[str, str]) -> list[str]:
+def _runs(store: ArtifactStore, tracker: "Tracker", captioners: Mapping[str, str]) -> list[str]:
     """MLflow runs of the captioners; one that is not registered is left out."""
-    found = [tracker.version(CAPTIONER, version) for version in captioners.values()]
+    made = [store.find(captioner_asset(variant), name) for variant, name in captioners.items()]
+    found = [tracker.version(CAPTIONER, a.data_version, a.run_id) for a in made if a is not None]
     return [version.run_id for version in found if version is not None and version.run_id]
 
 

@@ -9,19 +9,22 @@ A move is several writes, and a process may be killed between any two of them. S
 kept under `champion.moving` before the alias moves, until all is written: `settle`, which everyone
 who reads or moves calls first, then finishes it, or forgets it when the alias never moved. It also
 notes a move that was made elsewhere. One process writes at a time, by a lock on a file beside the
-store; the MLflow UI asks for none, which is why a move says from where it expects to start.
+store, and one home, by a lock in an MLflow that is shared (`server_lock`); the MLflow UI asks for
+none, which is why a move says from where it expects to start.
 """
 
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import Actor, Kind, Move, from_text, named, now, one_line, to_text
 from dagster_project.home import Home
+from dagster_project.server_lock import ServerLock
 from dagster_project.tracking_store import has_begun
 
 if TYPE_CHECKING:
@@ -56,6 +59,7 @@ class Registry:
         self.tracker, self.client = tracker, tracker.client
         self.name = name
         self._lock_file = tracker.folder / ".champion.lock"
+        self._homes = ServerLock(self.client, f"{name}.lock") if tracker.is_shared else None
 
     def alias(self, alias: str) -> "ModelVersion | None":
         """The version an alias names, if it names one."""
@@ -69,7 +73,8 @@ class Registry:
 
     def point(self, alias: str, version: str) -> None:
         """Move an alias, and nothing else: what the MLflow UI does."""
-        self.client.set_registered_model_alias(self.name, alias, version)
+        set_alias = partial(self.client.set_registered_model_alias, self.name, alias, version)
+        self.tracker.side_by_side(set_alias)
 
     def versions(self) -> "dict[str, ModelVersion]":
         """All versions by number, oldest first."""
@@ -90,23 +95,25 @@ class Registry:
 
     def history(self) -> list[Move]:
         """The moves that are kept, oldest first."""
-        prefix = f"{CHAMPION}."
-        tags = self._model().tags.items()
-        named_so = {k.removeprefix(prefix): text for k, text in tags if k.startswith(prefix)}
-        numbered = {int(n): text for n, text in named_so.items() if n.isdigit()}
-        return [from_text(number, numbered[number]) for number in sorted(numbered)]
+        return _moves(self._model())
 
     def settle(self) -> None:
         """Finish a move that a kill broke off, and note one that was made elsewhere."""
+        if self._is_settled():  # as nearly always: sensors ask every minute
+            return
         with self._one_at_a_time():
             self._finish()
             self._notice()
 
     def keep(self, version: str) -> None:
-        """Note that the pipeline left `version` champion, unless the alias moved meanwhile."""
+        """Note that the pipeline left `version` champion.
+
+        Raises:
+            MovedMeanwhileError: it is not.
+        """
         with self._one_at_a_time():
-            if self.champion == version:
-                self._note(LastDecision(version, self.newest()))
+            self._check(version)
+            self._note(LastDecision(version, self.newest()))
 
     def move(self, kind: Kind, start: str, after: str, actor: Actor, why: str) -> Move:
         """Make `after` champion in place of `start`, and write it into the history.
@@ -120,22 +127,37 @@ class Registry:
 
         Raises:
             MovedMeanwhileError: `start` is not champion.
+            LockLostError: MLflow was so slow that another home may be moving it.
         """
         with self._one_at_a_time():
             self._finish()
             self._notice()
-            if self.champion != start:
-                raise MovedMeanwhileError(
-                    f"champion is {named(self.champion)}, expected {named(start)}: it was moved "
-                    "meanwhile; look again, and repeat what you want"
-                )
+            self._check(start)
             move = self._next(kind, start, after, actor.name, actor.means, why)
             decision = LastDecision("" if actor.is_person else after, self.newest())
             intent = {**asdict(decision), "number": move.number, "move": to_text(move)}
             self._tag(_MOVING, json.dumps(intent))
+            if self._homes is not None:
+                self._homes.check()
             self.point(CHAMPION, after)
             self._complete(move, decision)
             return move
+
+    def _check(self, start: str) -> None:
+        """Return if `start` is champion."""
+        champion = self.champion
+        if champion != start:
+            raise MovedMeanwhileError(
+                f"champion is {named(champion)}, expected {named(start)}: it was moved "
+                "meanwhile; look again, and repeat what you want"
+            )
+
+    def _is_settled(self) -> bool:
+        """Whether no move is unfinished, and none is missing in the history."""
+        model = self._model()
+        history = _moves(model)
+        last = history[-1].after if history else ""
+        return _MOVING not in model.tags and last == str(model.aliases.get(CHAMPION, ""))
 
     def _model(self) -> "RegisteredModel":
         return self.client.get_registered_model(self.name)
@@ -203,11 +225,20 @@ class Registry:
 
     @contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Hold the lock on moves; whoever wants it waits."""
+        """Hold the locks on moves; whoever wants them waits."""
         self._lock_file.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            with nullcontext() if self._homes is None else self._homes.held():
+                yield
+
+
+def _moves(model: "RegisteredModel") -> list[Move]:
+    """The moves that a model's tags hold, oldest first."""
+    prefix = f"{CHAMPION}."
+    named_so = {k.removeprefix(prefix): t for k, t in model.tags.items() if k.startswith(prefix)}
+    numbered = {int(n): text for n, text in named_so.items() if n.isdigit()}
+    return [from_text(number, numbered[number]) for number in sorted(numbered)]
 
 
 def registry_of(home: Home) -> Registry | None:

@@ -129,7 +129,7 @@ class Stages(dg.ConfigurableResource):
                 context.log.info(line)
         extra: dict[str, Any] = {}
         if registered is not None:
-            extra = self._enter(context, artifact, registered, is_new=not is_reused)
+            extra = self._enter(context, artifact, registered)
         return result(artifact, is_reused, extra)
 
     def adopt(
@@ -242,19 +242,19 @@ class Stages(dg.ConfigurableResource):
         context: dg.AssetExecutionContext,
         artifact: Artifact,
         registered: Registered,
-        is_new: bool,
     ) -> dict[str, Any]:
-        """Register the artifact unless its data version is; what the UI shows of that."""
+        """Register the artifact unless it is; what the UI shows of that."""
         tracker = self.tracker(context)
 
         def enter() -> "ModelVersion":
             tracker.check()
-            version = tracker.version(registered.name, artifact.data_version)
-            # After a lost answer it may be entered already.
-            if version is None or (is_new and version.run_id != artifact.run_id):
-                data = self.data_of(artifact.data_md5, artifact.inputs)
+            # After a lost answer it may be entered already, by a run that was begun for it.
+            made = self.store.get(artifact.asset, artifact.data_version)
+            version = tracker.version(registered.name, made.data_version, made.run_id)
+            if version is None:
+                data = self.data_of(made.data_md5, made.inputs)
                 version = register(
-                    tracker, self.store, artifact, registered, self.profile, self.home, data
+                    tracker, self.store, made, registered, self.profile, self.home, data
                 )
             return version
 

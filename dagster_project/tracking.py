@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from dagster_project.outage import VARIABLE, GaveUpError, Patience, Say, is_outa
 from dagster_project.pipeline_run import DagsterRun, PipelineRun, git_commit
 from dagster_project.served import EXPORT, Model, model_of, requirements
 from dagster_project.tracked_run import TrackedRun, points_of
-from dagster_project.tracking_store import MlflowUnreachableError
+from dagster_project.tracking_store import EXISTS, UNKNOWN, MlflowUnreachableError
 
 # isort: split
 # After `model_store`, which keeps MLflow's own warnings from being ours.
@@ -37,8 +37,6 @@ FINISHED = "FINISHED"
 """Status of a run whose stage has ended well."""
 INTERRUPTED = "interrupted_dagster_runs"
 """Tag: pipeline runs in which this training was broken off."""
-_UNKNOWN = "RESOURCE_DOES_NOT_EXIST"  # error code of MLflow's
-_EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
 class Tracker(ModelStore):
@@ -80,7 +78,8 @@ class Tracker(ModelStore):
             for key, text in tags.items():
                 is_kept = key == compared.KIND and key in found.tags
                 if found.tags.get(key) != text and not is_kept:
-                    client.set_experiment_tag(found.experiment_id, key, text)
+                    set_tag = partial(client.set_experiment_tag, found.experiment_id, key, text)
+                    self.side_by_side(set_tag)
             return found.experiment_id
 
     @contextmanager
@@ -134,8 +133,9 @@ class Tracker(ModelStore):
 
     def log_data(self, run_id: str, data: DataSet, context: str) -> None:
         """Note the data set of a run; once, however often it is told."""
+        entered = inputs(data, context)
         with self.lock():  # two that enter a new data set at once would fail
-            self.client.log_inputs(run_id, inputs(data, context))
+            self.side_by_side(lambda: self.client.log_inputs(run_id, entered))
 
     def status(self, run_id: str | None) -> str | None:
         """A run's status; None where the store does not have it, or no longer."""
@@ -144,7 +144,7 @@ class Tracker(ModelStore):
         try:
             info = self.client.get_run(run_id).info
         except MlflowException as error:
-            if error.error_code != _UNKNOWN:
+            if error.error_code != UNKNOWN:
                 raise
             return None
         return info.status if info.lifecycle_stage == LifecycleStage.ACTIVE else None
@@ -185,7 +185,7 @@ class Tracker(ModelStore):
         try:
             self.client.create_experiment(self.experiment, self.artifact_root, dict(tags))
         except MlflowException as error:
-            if error.error_code != _EXISTS:
+            if error.error_code != EXISTS:
                 raise
         found = self.client.get_experiment_by_name(self.experiment)
         assert found is not None  # noqa: S101  made above

@@ -8,8 +8,9 @@ itself would try again for minutes and say nothing.
 A server's registry is one profile's, as a home is: the champion of another would be dethroned.
 
 Locks are files in the home whatever the address is: processes that work on one profile at once
-share its artifacts, and so its folder. Two homes that share a server do not lock each other out:
-what they race for (the experiment's name) the server itself gives to one of them.
+share its artifacts, and so its folder. Homes that share a server train side by side: what they race
+for (names of experiment and models, a data set's entry) the server gives to one of them, and the
+others take it as it is. Only who moves the champion's alias waits for the others (`server_lock`).
 """
 
 import fcntl
@@ -17,10 +18,12 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -30,10 +33,13 @@ from dagster_project.home import TRACKING_URI, tracking_uri, without_password
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+EXISTS, UNKNOWN = "RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"
+"""Error codes of MLflow's."""
 SERVER = frozenset({"http", "https"})
 TIMEOUT_S = 5.0
 """For the first answer."""
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_USUAL_DRIVER = "psycopg"  # version 3, SQLAlchemy's choice where the address names none
 _DOWN = frozenset({502, 503, 504})  # a proxy's word that nobody is behind it
 # MLflow reads these when it first needs them. A bar per file copied would drown the pipeline's own
 # lines. Its own seven tries take four minutes: who asks for more patience has it (`outage`).
@@ -67,10 +73,17 @@ def check_answers(uri: str) -> None:
     """Return if somebody answers at a shared address, which is asked once.
 
     Raises:
-        MlflowUnreachableError: nobody does; says why, and what to do.
+        MlflowUnreachableError: nobody does, or there is no driver to ask with; says why, and what
+            to do.
     """
     parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
+    scheme, _, driver = parts.scheme.partition("+")
+    if scheme == "postgresql" and find_spec(driver or _USUAL_DRIVER) is None:
+        raise MlflowUnreachableError(
+            f"{TRACKING_URI} names PostgreSQL, and its driver {driver or _USUAL_DRIVER} is not "
+            "installed: pip install 'finecap[postgres]', or name one that is, as in "
+            "postgresql+psycopg2://USER@HOST/NAME"
+        )
     try:
         if scheme in SERVER:
             _ask(uri)
@@ -106,6 +119,15 @@ class TrackingStore:
         """Its address; SQLite's time-out lets parallel stages wait for each other's writes."""
         uri = self._shared or f"sqlite:///{self.folder / 'mlflow.db'}"
         return f"{uri}?timeout=60" if uri.startswith("sqlite:") and "?" not in uri else uri
+
+    @cached_property
+    def home_id(self) -> str:
+        """What tells this home's runs from those of others that share the MLflow."""
+        file = self.folder / ".id"
+        with self.lock():
+            if not file.is_file():
+                file.write_text(uuid.uuid4().hex)
+            return file.read_text()
 
     @property
     def place(self) -> str:
@@ -151,6 +173,21 @@ class TrackingStore:
         with (self.folder / ".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def side_by_side(self, write: Callable[[], object]) -> None:
+        """Do a write that another home may be doing too: what it enters is the same for both.
+
+        Of two that enter it at once the database takes one, and refuses the other as if it were
+        wrong; asked again, it finds the entry there.
+        """
+        from mlflow import MlflowException
+
+        try:
+            write()
+        except MlflowException:
+            if not self.is_shared:
+                raise
+            write()
 
     @contextmanager
     def fluent(self, run_id: str | None = None) -> Iterator[None]:

@@ -17,15 +17,17 @@ class MlflowServer:
 
     Args:
         folder: of its database, its artifacts and its log.
+        database: another than the folder's.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str = "") -> None:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.port = found.getsockname()[1]
         self.folder = folder
         self.address = f"http://127.0.0.1:{self.port}"
         self.artifacts = folder / "artifacts"
+        self._database = database or f"sqlite:///{folder / 'mlflow.db'}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -33,7 +35,7 @@ class MlflowServer:
         log = self.folder / "server.log"
         command = [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"),
+            *("--backend-store-uri", self._database),
             *("--artifacts-destination", str(self.artifacts), "--port", str(self.port)),
         ]
         own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}

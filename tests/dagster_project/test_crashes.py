@@ -1,21 +1,27 @@
 """`kill -9` of a run's worker at work on a model: the next goes on, and registers it once.
 
-`FINECAP_CRASHES` asks for all models at all points (`make soak`); else one, beside `test_resume`'s.
+`FINECAP_CRASHES` asks for all models at all points (`make soak`); else one, beside `test_resume`'s;
+and for the worker's death in an outage of MLflow as often as it says, else once.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
 from dagster_project.artifacts import MARKER
-from dagster_project.home import Home
+from dagster_project.home import TRACKING_URI, Home
+from finecap.config import ScstConfig
 from tests.dagster_project.crash import ASSETS, POINTS, SAVED, Doomed
-from tests.dagster_project.training import cause
+from tests.dagster_project.mlflow_server import MlflowServer
+from tests.dagster_project.training import Training, cause
 from tests.finecap.conftest import tiny
 
 pytestmark = pytest.mark.slow
@@ -73,3 +79,57 @@ def test_what_a_killed_worker_began_is_ended_once_by_the_next(
     losses = client.get_metric_history(run.info.run_id, "train/loss")
     points = [(m.step, m.value) for m in losses]  # phases have steps of the same number
     assert len(points) == len(set(points)) > 0
+
+
+LONG = ScstConfig(steps=40, val_every=4, batch_size=16, samples_per_image=3, max_tokens=20)
+
+
+@pytest.mark.parametrize("turn", range(int(os.environ.get("FINECAP_CRASHES", "1"))))
+def test_a_worker_killed_while_mlflow_is_down_loses_no_metric_and_sends_none_twice(
+    turn: int,
+    tiny: SimpleNamespace,
+    home: Home,
+    instance: dg.DagsterInstance,
+    server: MlflowServer,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Some metrics were sent, others only on disk, when both were gone; then both are back."""
+    monkeypatch.setenv(TRACKING_URI, server.address)
+    training = Training(home, instance, LONG)
+    training.put(tiny)
+    settings = json.dumps(LONG.model_dump(mode="json"))
+    command = [sys.executable, "-m", "tests.dagster_project.training", str(home.path), settings]
+    try:
+        with subprocess.Popen([*command, server.address]) as worker:
+            until(worker, lambda: training.step() > 8)
+            server.kill()
+            down = training.step()
+            until(worker, lambda: training.step() > down + 4 + turn)
+            worker.kill()
+        saved = training.step()
+        written = (training.kept / "history.jsonl").read_text().count("val_reward")
+    finally:
+        server.start()
+    ((run_id, status),) = training.runs().items()
+    assert status == "RUNNING"
+    assert 1 < len(training.steps_of("train/val_reward")) < written
+
+    outcome = training.materialize()
+    assert outcome.success, cause(outcome)
+    assert f"going on from step {saved}" in training.logged(outcome)
+    assert training.runs() == {run_id: "FINISHED"}
+    assert training.versions() == [run_id]
+    looks = [*range(0, LONG.steps + 1, LONG.val_every), LONG.steps + 1]
+    assert sorted(training.steps_of("train/val_reward")) == looks
+    rewards = [*range(5, LONG.steps + 1, 5), LONG.steps + 1]
+    assert sorted(training.steps_of("train/reward")) == rewards
+    (model,) = training.tracker.client.search_registered_models()
+    assert not model.aliases
+    training.tracker.client.delete_registered_model(model.name)
+
+
+def until(worker: "subprocess.Popen[bytes]", is_so: Callable[[], bool]) -> None:
+    """Wait for it, as long as the worker is at work."""
+    while not is_so():
+        assert worker.poll() is None
+        time.sleep(0.005)

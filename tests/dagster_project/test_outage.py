@@ -1,5 +1,6 @@
 """A real MLflow server killed, silent, and back: nothing is lost, and nothing arrives twice."""
 
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import requests
 
 from dagster_project import outage, tracked_run, tracking_store
+from dagster_project.artifacts import ArtifactStore
 from dagster_project.home import TRACKING_URI, Home
 from dagster_project.outage import GaveUpError, Rule, is_outage, patiently, rule
 from dagster_project.run_config import MleRun
@@ -54,7 +56,7 @@ def model(at_step: Callable[[int], None]) -> dg.AssetsDefinition:
                     at_step(step)
                     log("training", step, loss=1.0 / step)
                     kept.after_step(step)
-            (folder / "weights").write_text("w")
+            (folder / "weights").write_text(uuid.uuid4().hex)
             return {"val_cider": 0.5}
 
         return stages.run(context, config, [], work, registered=ENCODER)
@@ -62,9 +64,16 @@ def model(at_step: Callable[[int], None]) -> dg.AssetsDefinition:
     return model
 
 
-def materialize(home: Home, instance: dg.DagsterInstance, at_step: Callable[[int], None]):
-    asset, resources = model(at_step), resources_of(home)
-    return dg.materialize([asset], resources=resources, instance=instance, raise_on_error=False)
+def materialize(
+    home: Home, instance: dg.DagsterInstance, at_step: Callable[[int], None], *, force: bool = False
+):
+    return dg.materialize(
+        [model(at_step)],
+        resources=resources_of(home),
+        instance=instance,
+        raise_on_error=False,
+        run_config={"ops": {"model": {"config": {"force": force}}}},
+    )
 
 
 def at(step: int, do: Callable[[], None]) -> Callable[[int], None]:
@@ -115,6 +124,36 @@ def test_what_is_trained_in_an_outage_is_kept_and_registered_later_without_train
     (made,) = again.asset_materializations_for_node("model")
     assert made.metadata["status"].value == "reused"
     assert steps_of_the_only_run(shared) == list(range(1, STEPS + 1))
+
+
+def test_a_model_made_anew_that_could_not_be_registered_is_later_beside_the_one_before(
+    shared: Home, server: MlflowServer, instance: dg.DagsterInstance, monkeypatch, tmp_path: Path
+):
+    def weights() -> list[str]:
+        """Of all registered versions, oldest first."""
+        found = tracker.client.search_model_versions("name = 'finecap-clip'")
+        for version in found:
+            tracker.download(version, tmp_path / f"{moment} v{version.version}")
+        return [f.read_text() for f in sorted(tmp_path.glob(f"{moment} v*/weights"))]
+
+    tracker, moment = Tracker(shared.mlflow, "finecap-test", ""), "before"
+    assert materialize(shared, instance, lambda _: None).success
+    (first,) = weights()
+    monkeypatch.setattr(tracking_store, "TIMEOUT_S", 0.2)
+    outcome = materialize(shared, instance, at(STEPS, server.pause), force=True)
+    assert "MLflow did not answer for" in cause(outcome)
+    monkeypatch.setattr(tracking_store, "TIMEOUT_S", 10.0)
+    server.go_on()
+    moment = "between"
+    assert weights() == [first]
+    (folder,) = (shared.artifacts / "model").iterdir()
+    made = ArtifactStore(shared.artifacts).get("model", folder.name)
+    assert not tracker.has_version_of(str(made.run_id))  # so that no run is spared
+    moment = "after"
+    for _ in range(2):
+        assert materialize(shared, instance, at(1, pytest.fail)).success
+    assert weights() == [first, (folder / "weights").read_text()]
+    assert tracker.has_version_of(str(made.run_id))
 
 
 def test_by_the_other_setting_training_stops_saves_its_step_and_goes_on_later(

@@ -9,12 +9,13 @@ import pytest
 from PIL import Image
 
 from dagster_project.artifacts import Artifact
+from dagster_project.champion import captioner_asset
 from dagster_project.compared import CAPTIONER, compare_page
 from dagster_project.home import Home
 from dagster_project.published import log_decision, log_scores, publish_leaderboard
 from dagster_project.served import Model, model_of
 from dagster_project.stages import Stages
-from dagster_project.tracking import Tracker
+from dagster_project.tracking import ModelVersion, Tracker
 from finecap.data.records import Record, write_records
 from finecap.evaluation.report import write_leaderboard
 from finecap.evaluation.results import Evaluation, Metric, not_computed, write_evaluation
@@ -60,8 +61,8 @@ class World:
     def tracker(self) -> Tracker:
         return self.stages.tracker(self.context("any"))
 
-    def captioner(self, variant: str) -> Artifact:
-        """A registered captioner."""
+    def captioner(self, variant: str) -> None:
+        """Register a captioner."""
         tags = {
             "variant": variant, "asset": f"scst/{variant}", "profile": "test", "parents": "",
             "data_version": f"of-{variant}", "config": '{"weights": {"clip_s": 1.0}}',
@@ -73,7 +74,20 @@ class World:
         signature = model_of(CAPTIONER, variant, "captioner", self.folder).signature
         model = Model(CAPTIONER, variant, self.folder / "code.py", signature)
         self.tracker.register(model, run.run_id, exported, tags)
-        return Artifact(f"scst/{variant}", self.folder, f"of-{variant}")
+        name, store = captioner_asset(variant), self.stages.store
+        with store.writing(name, f"of-{variant}") as folder:
+            store.publish(folder, Artifact(name, folder, f"of-{variant}", run_id=run.run_id))
+
+    def made(self, variant: str) -> Artifact:
+        """That captioner's artifact."""
+        return self.stages.store.get(captioner_asset(variant), f"of-{variant}")
+
+    def version(self, variant: str) -> ModelVersion:
+        """That captioner's version."""
+        made = self.made(variant)
+        version = self.tracker.version(CAPTIONER, made.data_version, made.run_id)
+        assert version is not None
+        return version
 
     def evaluation(self, variant: str, value: float, version: str = "e1") -> Artifact:
         """A finished evaluation of that captioner."""
@@ -93,8 +107,7 @@ class World:
             return self.stages.store.publish(folder, about)
 
     def log_scores(self, variant: str, scores: Artifact) -> None:
-        captioner = Artifact(f"scst/{variant}", self.folder, f"of-{variant}")
-        log_scores(self.stages, self.context(scores.asset), scores, captioner)
+        log_scores(self.stages, self.context(scores.asset), scores, self.made(variant))
 
     def board(self, **evaluations: Artifact) -> dg.MaterializeResult:
         """A leaderboard, made now."""
@@ -113,7 +126,7 @@ def world(home: Home, instance: dg.DagsterInstance, tmp_path: Path) -> World:
 def test_an_evaluation_is_on_its_captioners_run_and_card_with_pictures_to_compare(world: World):
     world.captioner("clip_s")
     world.log_scores("clip_s", world.evaluation("clip_s", 0.25))
-    client, version = world.tracker.client, world.tracker.version(CAPTIONER, "of-clip_s")
+    client, version = world.tracker.client, world.version("clip_s")
     run = client.get_run(version.run_id)
     assert run.data.metrics == {"val/judge_t2i_r1": 0.25, "test/judge_t2i_r1": 0.25}
     assert {each.dataset.name for each in run.inputs.dataset_inputs} == {"test-val", "test-test"}
@@ -126,7 +139,7 @@ def test_it_is_entered_once_and_a_new_evaluation_replaces_it(world: World):
     world.captioner("clip_s")
     for value, version in ((0.25, "e1"), (0.5, "e1"), (0.75, "e2")):
         world.log_scores("clip_s", world.evaluation("clip_s", value, version))
-    found = world.tracker.version(CAPTIONER, "of-clip_s")
+    found = world.version("clip_s")
     history = world.tracker.client.get_metric_history(found.run_id, "val/judge_t2i_r1")
     assert sorted(metric.value for metric in history) == [0.25, 0.75]
     assert world.tracker.client.get_run(found.run_id).data.metrics["val/judge_t2i_r1"] == 0.75
@@ -135,9 +148,9 @@ def test_it_is_entered_once_and_a_new_evaluation_replaces_it(world: World):
 
 def test_a_version_whose_run_a_person_deleted_still_gets_its_card(world: World):
     world.captioner("clip_s")
-    world.tracker.client.delete_run(world.tracker.version(CAPTIONER, "of-clip_s").run_id)
+    world.tracker.client.delete_run(world.version("clip_s").run_id)
     world.log_scores("clip_s", world.evaluation("clip_s", 0.25))
-    assert "| judge R@1 |" in world.tracker.version(CAPTIONER, "of-clip_s").description
+    assert "| judge R@1 |" in world.version("clip_s").description
 
 
 def test_the_board_links_to_the_comparison_of_its_captioners(world: World):
@@ -148,7 +161,7 @@ def test_the_board_links_to_the_comparison_of_its_captioners(world: World):
     rewarded = {"mle": "of-mle", "clip_s": "of-clip_s", "cider": "never registered"}
     made = publish_leaderboard(world.stages, context, board, rewarded)
     tracker = world.tracker
-    runs = [tracker.version(CAPTIONER, f"of-{v}").run_id for v in ("mle", "clip_s")]
+    runs = [world.version(variant).run_id for variant in ("mle", "clip_s")]
     address = compare_page(tracker.experiment_id, runs)
     assert made.metadata["rewards_compared_in_mlflow"].value == address
     assert (world.home.reports / "leaderboard.html").is_file()
@@ -172,7 +185,7 @@ def test_the_decision_and_the_champions_scores_are_on_the_pipelines_run(world: W
     world.captioner("clip_s")
     world.log_scores("clip_s", world.evaluation("clip_s", 0.25))
     tracker = world.tracker
-    run_id = tracker.version(CAPTIONER, "of-clip_s").run_id
+    run_id = world.version("clip_s").run_id
     with world.stages.store.writing("champion", "c1") as folder:
         config = {"run_id": run_id}
         world.stages.store.publish(folder, Artifact("champion", folder, "c1", config=config))

@@ -254,13 +254,21 @@ def test_registered_model_loads_and_holds_no_pickle(tracker: Tracker, exported: 
     assert model.predict(["a.png"]) == ["a red boat"]
 
 
-def test_version_is_found_by_its_data_version(tracker: Tracker, exported: Path, echo: Model):
-    with tracker.child("x", {}, {}) as run:
-        pass
-    made = tracker.register(echo, run.run_id, exported, {"data_version": "v1"})
-    assert tracker.version("finecap-captioner", "v1").version == made.version
-    assert tracker.version("finecap-captioner", "v2") is None
-    assert tracker.client.get_run(run.run_id).info.status == "FINISHED"
+def test_version_is_found_by_its_data_version_and_its_run(
+    tracker: Tracker, exported: Path, echo: Model
+):
+    """Of the same settings and data trained twice, each training has its own."""
+    made: dict[str, str] = {}
+    for _ in range(2):
+        with tracker.child("x", {}, {}) as run:
+            pass
+        version = tracker.register(echo, run.run_id, exported, {"data_version": "v1"})
+        made[run.run_id] = version.version
+        assert tracker.client.get_run(run.run_id).info.status == "FINISHED"
+    name = "finecap-captioner"
+    assert {r: tracker.version(name, "v1", r).version for r in made} == made
+    assert [tracker.version(name, "v1", r) for r in (None, "another")] == [None, None]
+    assert tracker.version(name, "v2", run.run_id) is None
 
 
 def test_download_gives_back_what_was_registered(

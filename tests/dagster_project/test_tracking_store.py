@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project import stores
+from dagster_project import stores, tracking_store
 from dagster_project.by_hand import Desk, NotMovedError
 from dagster_project.compared import CAPTIONER
 from dagster_project.history import Actor, Kind
@@ -26,6 +26,7 @@ from dagster_project.tracking_store import (
 )
 from tests.dagster_project.conftest import ROOT
 from tests.dagster_project.mlflow_server import MlflowServer
+from tests.dagster_project.own_postgres import running
 from tests.dagster_project.test_tracking import DATA, WRAPPER
 
 
@@ -62,7 +63,7 @@ def test_a_model_is_registered_read_back_and_loaded_through_the_server(
     import mlflow
 
     version = registered(shared, tmp_path)
-    assert shared.version(CAPTIONER, "v1") == version
+    assert shared.version(CAPTIONER, "v1", version.run_id) == version
     assert shared.exported_files(version) == ["text"]
     shared.download(version, tmp_path / "back")
     assert (tmp_path / "back" / "text").read_text() == "a red boat"
@@ -76,7 +77,7 @@ def test_a_model_is_registered_read_back_and_loaded_through_the_server(
     assert shared.client.get_run(run.data.tags["mlflow.parentRunId"]).info.status == "RUNNING"
     assert list(server.artifacts.rglob("text"))
     assert list(server.artifacts.rglob("leaderboard/echo.py"))
-    assert {file.name for file in shared.folder.iterdir()} == {".lock"}
+    assert {file.name for file in shared.folder.iterdir()} == {".lock", ".id"}
 
 
 def test_champion_is_moved_and_read_through_the_server(shared: Tracker, tmp_path: Path):
@@ -147,6 +148,48 @@ def test_a_shared_database_keeps_its_artifacts_in_the_home_or_where_it_is_said(
     assert tracker.client.get_model_version(CAPTIONER, version.version).run_id == version.run_id
     monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://bucket/finecap")
     assert tracker.artifact_root == "s3://bucket/finecap"
+
+
+@pytest.mark.slow
+def test_a_postgresql_serves_homes_by_itself_and_behind_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Either driver reads what the other wrote; the address holds no password."""
+    with running() as own:
+        monkeypatch.setenv(TRACKING_URI, own.url("postgres"))
+        direct = Tracker(tmp_path / "home" / "mlflow", "finecap-test", "run-1")
+        found = {"1": registered(direct, tmp_path).run_id}
+        assert list((direct.folder / "artifacts").rglob("text"))
+        address = own.url("postgres", "postgresql+psycopg2")
+        server = MlflowServer(tmp_path, address)
+        try:
+            server.start()
+            for number, uri in enumerate((server.address, address)):
+                monkeypatch.setenv(TRACKING_URI, uri)
+                tracker = Tracker(tmp_path / str(number) / "mlflow", "finecap-test", "run-2")
+                champion = Registry(tracker).champion
+                registry, me = Registry(tracker), Actor("me", "finecap promote", is_person=True)
+                second = registered(tracker, tmp_path)
+                registry.move(Kind.PROMOTION, champion, str(second.version), me, "newer")
+                assert tracker.client.get_run(second.run_id).data.metrics == {"loss": 1.0}
+                tracker.download(second, tmp_path / f"back {number}")
+                found[str(second.version)] = second.run_id
+        finally:
+            server.kill()
+        moves = [(move.before, move.after) for move in Registry(direct).history()]
+        assert moves == [("", "2"), ("2", "3")]
+        versions = {n: direct.version(CAPTIONER, "v1", run_id) for n, run_id in found.items()}
+        assert {n: str(version.version) for n, version in versions.items()} == {n: n for n in "123"}
+
+
+def test_a_driver_that_is_missing_is_named_with_what_mends_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tracking_store, "find_spec", lambda _: None)
+    said = (
+        r"its driver psycopg is not installed: .*'finecap\[postgres\]', or .*postgresql\+psycopg2:"
+    )
+    with pytest.raises(MlflowUnreachableError, match=said) as refused:
+        check_answers("postgresql://me:secret@127.0.0.1/x")
+    assert "secret" not in str(refused.value)
 
 
 def test_what_was_tracked_is_known_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

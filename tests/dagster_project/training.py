@@ -1,10 +1,12 @@
 """The asset `scst/clip_s` on the tiny world, materialized again and again until it is whole.
 
-`python -m tests.dagster_project.training HOME SETTINGS` materializes it in a process of its own,
-which a test may kill; what it is made of must have been put into the home.
+`python -m tests.dagster_project.training HOME SETTINGS [MLFLOW]` materializes it in a process of
+its own, which a test may kill; what it is made of must have been put into the home. To an MLflow
+that is named it sends each metric at once.
 """
 
 import json
+import os
 import shutil
 import sys
 import threading
@@ -15,10 +17,11 @@ from types import SimpleNamespace
 
 import dagster as dg
 
+from dagster_project import tracked_run
 from dagster_project.artifacts import Artifact, ArtifactStore
 from dagster_project.assets.captioner import scst
 from dagster_project.champion import CAPTIONER
-from dagster_project.home import Home
+from dagster_project.home import TRACKING_URI, Home
 from dagster_project.resources import DATA_VERSION
 from dagster_project.tracking import Tracker
 from finecap.config import ScstConfig, load_profile
@@ -130,8 +133,11 @@ def cause(outcome: dg.ExecuteInProcessResult) -> str:
     return str(failed.user_failure_data.description if failed.user_failure_data else failed.error)
 
 
-def main(home: str, settings: str) -> None:
+def main(home: str, settings: str, mlflow: str = "") -> None:
     """Materialize the asset."""
+    if mlflow:
+        os.environ[TRACKING_URI] = mlflow
+        tracked_run.FLUSH_S = 0.0
     with dg.DagsterInstance.ephemeral() as instance:
         training = Training(Home(ROOT, Path(home)), instance, ScstConfig(**json.loads(settings)))
         training.report_inputs()
