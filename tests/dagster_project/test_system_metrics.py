@@ -3,8 +3,11 @@
 import subprocess
 import sys
 import time
+from importlib.metadata import requires
+from pathlib import Path
 
 import dagster as dg
+import pynvml
 import pytest
 
 from dagster_project import system_metrics
@@ -61,6 +64,48 @@ def test_they_are_turned_off_by_mlflows_own_variable(
     monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "false")
     tracker, run_id = sampled(home, resources, instance)
     assert set(tracker.client.get_run(run_id).data.metrics) == {"train/loss"}
+
+
+def has_driver() -> bool:
+    """Whether NVIDIA's library finds its driver here."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return False
+    pynvml.nvmlShutdown()
+    return True
+
+
+@pytest.mark.skipif(has_driver(), reason="this machine has a GPU")
+def test_without_a_driver_no_gpu_is_claimed_and_nothing_is_said(
+    home: Home, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+):
+    with pytest.raises(pynvml.NVMLError, match=r"Shared Library Not Found|Driver Not Loaded"):
+        pynvml.nvmlInit()
+    monitor = system_metrics.Monitor("a run", Tracker(home.mlflow, "finecap-test", "").uri)
+    monitor.collect_metrics()
+    sampled = monitor.aggregate_metrics()
+    assert sampled
+    assert not [name for name in sampled if "gpu" in name]
+    assert (caplog.records, capfd.readouterr()) == ([], ("", ""))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not has_driver(), reason="this machine has no GPU")
+def test_with_a_driver_memory_and_use_of_each_gpu_are_sampled(home: Home):
+    monitor = system_metrics.Monitor("a run", Tracker(home.mlflow, "finecap-test", "").uri)
+    monitor.collect_metrics()
+    sampled = monitor.aggregate_metrics()
+    assert sampled["gpu_0_memory_usage_megabytes"] > 0
+    assert 0 <= sampled["gpu_0_utilization_percentage"] <= 100
+
+
+def test_nvidias_library_comes_with_what_trains():
+    """By the extra that the image `pipeline` installs, whichever torch it is built with."""
+    needed = [line for line in requires("finecap") or [] if line.startswith("nvidia-ml-py")]
+    assert any(line.endswith("extra == 'pipeline'") for line in needed)
+    dockerfile = (Path(__file__).parents[2] / "Dockerfile").read_text()
+    assert "--editable '.[pipeline,team]'" in dockerfile
 
 
 def test_processes_that_were_started_count_too():
