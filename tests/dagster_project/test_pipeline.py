@@ -126,6 +126,18 @@ def test_second_run_makes_nothing(pipeline: Pipeline):
     assert set(pipeline.run().values()) == {"reused"}
 
 
+def test_a_model_that_is_not_registered_is_by_the_next_run_without_training(pipeline: Pipeline):
+    tracker = pipeline.registry.tracker
+    (folder,) = (pipeline.home.artifacts / "base_clip").iterdir()
+    made = ArtifactStore(pipeline.home.artifacts).get("base_clip", folder.name)
+    (version,) = tracker.client.search_model_versions(f"run_id = '{made.run_id}'")
+    tracker.client.delete_model_version(version.name, version.version)
+    assert not pipeline.is_up_to_date()
+    assert set(pipeline.run().values()) == {"reused"}
+    assert tracker.has_version_of(str(made.run_id))
+    assert pipeline.is_up_to_date()
+
+
 def test_optional_variants_are_made_by_hand_and_leave_the_run_up_to_date(pipeline: Pipeline):
     chosen = dg.AssetSelection.assets(*(["evaluation", v] for v in OPTIONAL_REWARDS)).upstream()
     status = pipeline.run(selection=list(chosen.resolve(pipeline.defs.resolve_asset_graph())))

@@ -139,6 +139,33 @@ def test_word_given_while_the_pipeline_decides_is_respected(pipeline: Pipeline):
     assert "made champion by hand while the pipeline was deciding" in outcome.decision.reason
 
 
+@pytest.mark.parametrize(
+    ("rate", "other", "winner"),
+    [(0.9, 0.6, "mine"), (0.6, 0.9, "theirs"), (0.3, 0.6, "theirs")],
+)
+def test_where_another_pipeline_promotes_meanwhile_its_champion_is_compared_with(
+    pipeline: Pipeline, rate: float, other: float, winner: str
+):
+    """As of a home that shares the registry; the last would have kept the champion before."""
+    first, theirs, mine = (pipeline.register(each) for each in (0.5, other, rate))
+    pipeline.run(clip_s=first)
+    scores_of, asked = pipeline.scores_of, list[str]()
+
+    def slow(version) -> Scores:
+        asked.append(str(version.version))
+        if asked == [first]:
+            pipeline.registry.move(Kind.PROMOTION, first, theirs, PIPELINE, "meanwhile")
+        return scores_of(version)
+
+    pipeline.scores_of = slow
+    outcome = pipeline.run(clip_s=mine)
+    assert asked == [first, theirs]
+    assert outcome.version == pipeline.champion == {"mine": mine, "theirs": theirs}[winner]
+    assert not outcome.moved_by_hand
+    moves = [(move.before, move.after) for move in pipeline.registry.history()]
+    assert moves == [("", first), (first, theirs), (theirs, mine)][: 3 if winner == "mine" else 2]
+
+
 def test_pipelines_promotions_are_in_the_history_with_their_reasons(pipeline: Pipeline):
     pipeline.run(clip_s=pipeline.register(0.3))
     pipeline.run(clip_s=pipeline.register(0.2))

@@ -48,8 +48,9 @@ def waiting(home: Path, rates: list[float]) -> Iterator["subprocess.Popen[str]"]
             process.kill()
 
 
-def at_once(folder: Path, rates: dict[str, list[float]]) -> None:
-    """Let both work until they are done."""
+def at_once(folder: Path, rates: dict[str, list[float]]) -> list[str]:
+    """Let both work until they are done; the versions that they have made champion."""
+    promoted: list[str] = []
     with ExitStack() as stack:
         both = [stack.enter_context(waiting(folder / name, rates[name])) for name in NAMES]
         for one in both:
@@ -60,16 +61,18 @@ def at_once(folder: Path, rates: dict[str, list[float]]) -> None:
             one.stdin.write("go\n")
             one.stdin.flush()
         for one in both:
-            _, said = one.communicate(timeout=300)
+            made, said = one.communicate(timeout=300)
             assert one.returncode == 0, said
+            promoted += made.split()
+    return promoted
 
 
 @pytest.mark.slow
 def test_each_version_is_of_one_home_and_champions_only_get_better(folder: Path):
     rates = {
-        name: [(2 * i + (i + j) % 2 + 1) / 15 for i in range(7)] for j, name in enumerate(NAMES)
+        name: [(2 * i + (i + j) % 2 + 1) / 30 for i in range(14)] for j, name in enumerate(NAMES)
     }
-    at_once(folder, rates)
+    promoted = at_once(folder, rates)
 
     trackers = {name: Tracker(folder / name / "mlflow", "finecap-test", "") for name in NAMES}
     (tracker, other), client = trackers.values(), trackers["hers"].client
@@ -93,6 +96,7 @@ def test_each_version_is_of_one_home_and_champions_only_get_better(folder: Path)
     assert [move.number for move in moves] == list(range(1, len(moves) + 1))
     assert all(one.after == next_.before for one, next_ in pairwise(moves))
     assert {move.kind for move in moves} == {"promotion"}
+    assert sorted(move.after for move in moves) == sorted(promoted)
     reached = [float(versions[move.after].tags[RATE]) for move in moves]
     assert reached == sorted(set(reached))
     assert (registry.champion, reached[-1]) == (moves[-1].after, max(map(max, rates.values())))

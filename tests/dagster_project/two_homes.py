@@ -1,7 +1,8 @@
 """`python -m tests.dagster_project.two_homes MLFLOW HOME RATE ...`: a home on a shared MLflow.
 
 It registers a version per rate, the first two by training, and promotes each as the pipeline does,
-by a policy that asks for the higher rate. It says that it is ready, and waits for a line.
+by a policy that asks for the higher rate. It says that it is ready, waits for a line, and says
+which it has made champion.
 """
 
 import os
@@ -18,11 +19,14 @@ from dagster_project.run_config import MleRun
 from dagster_project.stages import Registered, Stages, stage
 from dagster_project.tracking import ModelVersion, Tracker, logged_model
 from finecap.config import MleConfig
+from finecap.evaluation.policy import Policy
 from finecap.evaluation.promotion import Scores
 from tests.dagster_project.conftest import ROOT, resources_of
-from tests.dagster_project.test_promotion import POLICY, scores
+from tests.dagster_project.test_promotion import scores
 
 MODEL, RATE, TRAINED = "finecap-clip", "rate", 2
+POLICY = Policy(min_n=1, significance=0.5)
+"""So that each higher rate is better, and the highest champion at last."""
 LR = (0.25, 0.5)
 """Settings of what is trained: the same in both homes, and so the same data versions."""
 
@@ -77,7 +81,10 @@ def main(address: str, folder: str, *rates: str) -> None:
             version = registered(home, instance, tracker, number)
             tracker.client.set_model_version_tag(MODEL, version, RATE, rate)
             candidate = Candidate(version, scores(f"v{version}", float(rate)))
-            promote(Registry(tracker, MODEL), {"clip_s": candidate}, POLICY, of, of, actor)
+            registry = Registry(tracker, MODEL)
+            outcome = promote(registry, {"clip_s": candidate}, POLICY, of, of, actor)
+            if outcome.decision.promote:
+                sys.stdout.write(f"{version}\n")
 
 
 if __name__ == "__main__":
