@@ -9,15 +9,14 @@ the run and says what to do. Where no pointer exists yet, one is written; its co
 
 import hashlib
 import json
-import logging
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
+from dagster_project.remotes import reasons, refusals, words
 from dagster_project.versions import folder_md5, folder_signature
 
 _NAMED = 5  # files in a message
@@ -150,12 +149,12 @@ def _pull(pointer: Path) -> str:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with _errors_of("dvc_data") as said:
+    with reasons() as said:
         try:
             with Repo(str(pointer.parent)) as repo:
                 repo.pull(targets=[str(pointer)])
-        except DvcException as error:
-            about = ": ".join([f"dvc pull: {' '.join(str(error).split())[:200]}", *said[:1]])
+        except (DvcException, FileNotFoundError, *refusals()) as error:
+            about = ": ".join([f"dvc pull: {words(error)}", *said[:1]])
             return about + (f" (and {len(said) - 1} more)" if len(said) > 1 else "")
     return ""
 
@@ -194,23 +193,6 @@ def _md5(file: Path) -> str:
         return ""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "md5").hexdigest()
-
-
-@contextmanager
-def _errors_of(logger: str) -> Iterator[list[str]]:
-    """First lines of the errors that a package logs inside; its exceptions only count them."""
-    said: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage().partition("\n")[0])
-
-    listener = Listener(logging.ERROR)
-    logging.getLogger(logger).addHandler(listener)
-    try:
-        yield said
-    finally:
-        logging.getLogger(logger).removeHandler(listener)
 
 
 def _remove(folder: Path) -> None:

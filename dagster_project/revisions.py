@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dagster_project.pointer import write_pointer
+from dagster_project.remotes import refusals, words
 from dagster_project.versions import file_md5, files_below, folder_md5
 from finecap.data.records import RECORDS, SHARDS, Record, read_records, records_in
 
@@ -62,12 +63,7 @@ def at_revision(root: Path, folder: Path, revision: str) -> Version:
         RevisionError: there is no such revision, no such data in it, or it cannot be had.
     """
     with _opened(root, folder, revision) as (files, name):
-        listed: dict[str, Any] = dict(files.find(name, detail=True))  # of DVC: without types
-        found = {
-            path.removeprefix(f"{name}/"): info["dvc_info"]["entry"].meta.md5
-            for path, info in listed.items()
-            if info.get("dvc_info") and info["dvc_info"]["entry"].meta
-        }
+        found = _md5s(files, name)
         if not (parts := [path for path in found if _is_of_records(path)]):
             raise _absent(name, revision)
         with tempfile.TemporaryDirectory() as place:
@@ -75,6 +71,7 @@ def at_revision(root: Path, folder: Path, revision: str) -> Version:
                 local = Path(place) / part
                 local.parent.mkdir(exist_ok=True)
                 files.get_file(f"{name}/{part}", str(local))
+            _check(Path(place), {part: found[part] for part in parts}, revision)
             records = read_records(records_in(Path(place)))
     return Version({record.image: record for record in records}, _images(found))
 
@@ -122,8 +119,14 @@ def fetch(root: Path, folder: Path, revision: str, into: Path) -> Path:
         shutil.rmtree(partial, ignore_errors=True)
         partial.parent.mkdir(parents=True, exist_ok=True)
         if not any(files.exists(f"{name}/{records}") for records in (RECORDS, SHARDS)):
+            _look(files)
             raise _absent(name, revision)
         files.get(name, str(partial), recursive=True)
+        try:
+            _check(partial, _md5s(files, name), revision)
+        except RevisionError:
+            shutil.rmtree(partial)
+            raise
     md5, size, n = folder_md5(partial)
     target = into / md5.removesuffix(".dir") / folder.name
     if target.exists():
@@ -133,6 +136,32 @@ def fetch(root: Path, folder: Path, revision: str, into: Path) -> Path:
         partial.rename(target)
     write_pointer(target.with_name(f"{folder.name}.dvc"), target, md5, size, n)
     return target
+
+
+def _md5s(files: "DVCFileSystem", name: str) -> dict[str, str]:
+    """What each file of the data set was added as, by its path in the folder."""
+    listed: dict[str, Any] = dict(files.find(name, detail=True))  # of DVC: without types
+    return {
+        path.removeprefix(f"{name}/"): info["dvc_info"]["entry"].meta.md5
+        for path, info in listed.items()
+        if info.get("dvc_info") and info["dvc_info"]["entry"].meta
+    }
+
+
+def _check(folder: Path, md5s: Mapping[str, str], revision: str) -> None:
+    """Return if the files are what they were added as; DVC takes a remote's word for it.
+
+    Raises:
+        RevisionError: one is not.
+    """
+    wrong = [path for path, md5 in md5s.items() if file_md5(str(folder / path)) != md5]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise RevisionError(
+            f"the remote's copy of {wrong[0]} at {revision} (object {md5s[wrong[0]]}){more} is "
+            "corrupt, and is not used: remove the object there and from DVC's cache, then `dvc "
+            "push` it from where the data is whole"
+        )
 
 
 def _already_fetched(files: "DVCFileSystem", name: str, place: Path) -> Path | None:
@@ -178,14 +207,35 @@ def _opened(root: Path, folder: Path, revision: str) -> Generator[tuple["DVCFile
     try:
         yield DVCFileSystem(str(root), rev=revision), name
     except DvcException as error:
-        said = " ".join(str(error).split())
-        raise RevisionError(f"{revision}: {said}; `git log -- {name}.dvc` lists them") from error
-    except DataIndexDirError as error:  # of a folder whose list of files is nowhere
-        raise _absent(name, revision) from error
+        raise RevisionError(
+            f"{revision}: {words(error)}; `git log -- {name}.dvc` lists them"
+        ) from error
     except FileNotFoundError as error:
         if any(said in str(error) for said in (RECORDS, f"/{SHARDS}/", "storage files")):
             raise _absent(name, revision) from error
         raise
+    except DataIndexDirError as error:
+        if isinstance(error.__cause__, refusals()):
+            raise _refused(name, revision, error.__cause__) from error
+        raise _absent(name, revision) from error
+    except refusals() as error:
+        raise _refused(name, revision, error) from error
+
+
+def _look(files: "DVCFileSystem") -> None:
+    """Raise what the remote raises where it refuses, which DVC takes for an absent folder."""
+    repo: Any = files.repo  # of DVC: without types
+    if repo.config["core"].get("remote"):
+        remote = repo.cloud.get_remote_odb()
+        remote.fs.exists(remote.path)
+
+
+def _refused(name: str, revision: str, why: object) -> RevisionError:
+    return RevisionError(
+        f"{name} at {revision}: its DVC remote does not let us in, or does not answer "
+        f"({words(why)}); `dvc remote list` names it, and its keys are in .dvc/config.local or the "
+        "environment"
+    )
 
 
 def _absent(name: str, revision: str) -> RevisionError:
