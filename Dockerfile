@@ -48,8 +48,10 @@ RUN apt-get update \
 COPY --from=pipeline-builder /app/.venv /app/.venv
 COPY . .
 # The data folder is drawn or pulled beside the tree at run time, and no git history comes along.
+# DVC's own place for what it caches, /var/tmp, is read-only where the containers run.
 RUN dvc config --local core.no_scm true \
     && dvc config --local cache.dir /app/var/cache/dvc \
+    && dvc config --local core.site_cache_dir /tmp/dvc \
     && mkdir -p /app/.dvc/tmp \
     && chown 10001:10001 /app /app/.dvc /app/.dvc/tmp
 ENV OMP_NUM_THREADS=1

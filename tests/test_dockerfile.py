@@ -1,12 +1,16 @@
 """The Dockerfile, as far as reading it can tell: pinned, slim, never root, and of this tree."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "Dockerfile").read_text()
@@ -123,3 +127,75 @@ def test_everything_copied_from_the_tree_exists_and_is_not_ignored():
 def test_state_data_and_history_stay_out_of_the_image():
     ignored = set((ROOT / ".dockerignore").read_text().split())
     assert {".git", ".venv", "var", "data"} <= ignored
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_extras_that_are_installed_are_those_of_the_project():
+    known = set(project()["project"]["optional-dependencies"])
+    named = [name for found in re.findall(r"'\.\[([\w,]+)\]'", TEXT) for name in found.split(",")]
+    assert named
+    assert set(named) <= known
+
+
+def test_all_that_the_packages_build_reads_is_copied_before_it():
+    copied: set[str] = set()
+    for line in stages()["builder"]:
+        if line.startswith("COPY "):
+            copied |= set(line.split()[1:-1])
+        if "uv pip install" in line:
+            break
+    settings = project()
+    wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = {package.split("/")[0] for package in wheel["packages"]}
+    about = {settings["project"]["readme"], *settings["project"]["license-files"]}
+    assert {"pyproject.toml", *about, *packages} == copied
+
+
+def test_stages_that_are_copied_from_come_before():
+    names = list(stages())
+    for name, lines in stages().items():
+        for source in re.findall(r"--from=(\S+)", " ".join(lines)):
+            assert names.index(source) < names.index(name)
+
+
+def test_variables_are_declared_in_the_stage_that_reads_them():
+    for name, lines in stages().items():
+        inherited = lines if parent_of(name) not in stages() else lines + stages()[parent_of(name)]
+        declared = {found for line in inherited for found in re.findall(r"^ARG (\w+)", line)}
+        declared |= {found for line in inherited for found in re.findall(r"(\w+)=", line)}
+        read = {found for line in lines for found in re.findall(r"\$\{?(\w+)", line)}
+        assert read - {"PATH", "PYTHON"} <= declared, name  # PYTHON is of all stages' own FROM
+
+
+def test_what_the_images_start_is_installed():
+    ((program,),) = [
+        json.loads(line.partition(" ")[2])
+        for line in stages()["search"]
+        if line.startswith("ENTRYPOINT ")
+    ]
+    assert program in project()["project"]["scripts"]
+    ((python, flag, module),) = [
+        json.loads(line.partition(" ")[2])
+        for line in stages()["pipeline"]
+        if line.startswith("CMD ")
+    ]
+    assert (python, flag) == ("python", "-m")
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+def test_dvc_takes_the_settings_that_the_image_gives_it(tmp_path: Path):
+    """The commands themselves, where the image has them run: in the tree without its history."""
+    (tmp_path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", tmp_path / ".dvc")
+    (line,) = [line for line in stages()["pipeline"] if "dvc config" in line]
+    commands = [part for part in line.removeprefix("RUN ").split(" && ") if part.startswith("dvc ")]
+    program = Path(sys.executable).with_name("dvc")
+    for command in commands:
+        subprocess.run([program, *command.split()[1:]], cwd=tmp_path, check=True)
+    config = Config(str(tmp_path / ".dvc"))
+    assert config["core"]["no_scm"]
+    assert config["core"]["site_cache_dir"] == "/tmp/dvc"  # noqa: S108  the container's own
+    assert config["cache"]["dir"] == "/app/var/cache/dvc"
