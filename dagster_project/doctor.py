@@ -8,7 +8,7 @@ asks a doctor wants all of the answer.
 import os
 from collections.abc import Callable, Mapping
 
-from dagster_project import installation, shared_stores, stores
+from dagster_project import installation, object_store, shared_stores, stores
 from dagster_project.findings import Finding, Findings
 from dagster_project.home import Home
 from finecap.config import Profile
@@ -33,6 +33,7 @@ def examined(home: Home, profile: Profile, environ: Mapping[str, str] = os.envir
         "data": lambda: stores.data(home, profile),
         "postgres": lambda: shared_stores.databases(environ),
         "server": lambda: shared_stores.server(environ),
+        "artifacts": lambda: object_store.examined(environ),
         "mlflow": lambda: stores.tracking(home),
         "dagster": lambda: stores.dagster(home, environ),
         "index": lambda: stores.index(home),

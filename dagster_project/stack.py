@@ -30,6 +30,7 @@ from dagster_project.home import (
     Port,
 )
 from dagster_project.instance import DRIVER, STORAGE
+from dagster_project.object_store import DESTINATION, ROOT, destination
 from dagster_project.postgres import Postgres
 from dagster_project.ready import TIMEOUT_S
 from dagster_project.servers import Server
@@ -62,13 +63,13 @@ def postgres(home: Home) -> Iterator[Sequence[Server]]:
     """What `compose.yaml` runs, the database included."""
     from dagster_project.databases import create, upgrade, urls
 
-    own = Postgres(home, POSTGRES.number())
+    own, kept = Postgres(home, POSTGRES.number()), destination(_artifacts(home))
     yield (own.server(),)
     backend = {BACKEND_URI: own.url(database.MLFLOW)}
     for url in urls({**os.environ, **backend}):
         create(url)
     upgrade()
-    yield mlflow({**backend, "MLFLOW_ARTIFACTS_DESTINATION": _artifacts(home)}), code()
+    yield mlflow({**backend, DESTINATION: kept}), code()
     yield webserver(), daemon(), search()
 
 
@@ -104,7 +105,7 @@ def own_mlflow(home: Home) -> Server:
     """The tracking server on the home's own files, which commands reach without it, too."""
     home.mlflow.mkdir(parents=True, exist_ok=True)
     store = {BACKEND_URI: f"sqlite:///{home.tracking_store}"}
-    return mlflow({**store, "MLFLOW_DEFAULT_ARTIFACT_ROOT": _artifacts(home)})
+    return mlflow({**store, ROOT: _artifacts(home).as_uri()})
 
 
 def mlflow(places: Mapping[str, str], host: str = HERE) -> Server:
@@ -171,8 +172,8 @@ def _page(port: Port, path: str) -> str:
     return f"http://{HERE}:{port.number()}/{path}"
 
 
-def _artifacts(home: Home) -> str:
-    return (home.mlflow / "artifacts").as_uri()
+def _artifacts(home: Home) -> Path:
+    return home.mlflow / "artifacts"
 
 
 def _beats(since: float) -> bool:

@@ -22,6 +22,7 @@ from dagster_project.home import (
     home_of,
     profile_in,
 )
+from dagster_project.object_store import ObjectStoreError
 from dagster_project.run import prepare, say
 from dagster_project.servers import ServerError, Servers, check_ports
 from dagster_project.stack import ENVIRONMENT, STACKS, Stack
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve(stack, home, profile)
     except KeyboardInterrupt:
         return 0
-    except (ServerError, InUseError, HomeError) as error:
+    except (ServerError, ObjectStoreError, InUseError, HomeError) as error:
         sys.stderr.write(f"make up: {error}\n")
     return 1
 
@@ -53,6 +54,7 @@ def serve(stack: Stack, home: Home, profile: Profile) -> NoReturn:
 
     Raises:
         ServerError: one of them cannot be had, or has ended.
+        ObjectStoreError: the store for artifacts does not let us in.
     """
     check_ports(stack.ports)
     os.environ.update(stack.environment(home))

@@ -18,9 +18,10 @@ class MlflowServer:
     Args:
         folder: of its database, its artifacts and its log.
         database: another than the folder's.
+        told: variables of its own, such as where else artifacts go.
     """
 
-    def __init__(self, folder: Path, database: str = "") -> None:
+    def __init__(self, folder: Path, database: str = "", **told: str) -> None:
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             self.port = found.getsockname()[1]
@@ -28,6 +29,7 @@ class MlflowServer:
         self.address = f"http://127.0.0.1:{self.port}"
         self.artifacts = folder / "artifacts"
         self._database = database or f"sqlite:///{folder / 'mlflow.db'}"
+        self._told = {"MLFLOW_ARTIFACTS_DESTINATION": str(self.artifacts), **told}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -35,11 +37,10 @@ class MlflowServer:
         log = self.folder / "server.log"
         command = [
             *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
-            *("--backend-store-uri", self._database),
-            *("--artifacts-destination", str(self.artifacts), "--port", str(self.port)),
+            *("--backend-store-uri", self._database, "--port", str(self.port)),
         ]
         own = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        environment = {**os.environ, **own}
+        environment = {**os.environ, **own, **self._told}
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
                 command, stdout=stream, stderr=stream, env=environment, start_new_session=True

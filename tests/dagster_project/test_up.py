@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from dagster_project.home import STACK_PORTS, Home
 from dagster_project.ready import is_ready
 from dagster_project.stack import ENVIRONMENT
 from tests.dagster_project.own_postgres import free_port, open_home
+from tests.remote_stores import s3
 
 START_S = 400
 IS_SOAK = "FINECAP_CRASHES" in os.environ
@@ -39,6 +41,7 @@ class Up:
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.told: dict[str, str] = {}  # variables besides ours
         self.ports = {port.variable: str(free_port()) for port in STACK_PORTS}
         self.output = home.path / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -100,7 +103,7 @@ class Up:
     @property
     def _environment(self) -> dict[str, str]:
         own = {"FINECAP_HOME": str(self.home.path), "FINECAP_PROFILE": "smoke"}
-        return {**os.environ, **self.ports, **own}
+        return {**os.environ, **self.ports, **own, **self.told}
 
 
 @pytest.fixture
@@ -110,7 +113,15 @@ def up() -> Iterator[Up]:
 
 
 @pytest.mark.slow
-def test_every_server_answers_and_all_end_with_the_database(up: Up):
+def test_every_server_answers_and_all_end_with_the_database(up: Up, tmp_path: Path):
+    with s3(tmp_path / "s3", "bucket") as store:
+        up.told = {"MLFLOW_ARTIFACTS_DESTINATION": "s3://bucket/mlflow", **store.environment}
+        _all_answer_and_end(up)
+        assert (store.folder / "bucket/mlflow/1/note").read_bytes() == b"kept"
+        assert store.secret not in up.said + (up.home.stack / ENVIRONMENT).read_text()
+
+
+def _all_answer_and_end(up: Up) -> None:
     with up.started():
         assert is_ready(f"{up.address('FINECAP_DAGSTER_PORT')}/server_info")
         assert is_ready(f"{up.address('FINECAP_MLFLOW_PORT')}/health")
@@ -121,6 +132,9 @@ def test_every_server_answers_and_all_end_with_the_database(up: Up):
         assert up.rows("mlflow", "SELECT artifact_location FROM experiments") == [
             ("mlflow-artifacts:/0",)
         ]
+        through = "api/2.0/mlflow-artifacts/artifacts/1/note"
+        sent = httpx.put(f"{up.address('FINECAP_MLFLOW_PORT')}/{through}", content=b"kept")
+        assert sent.is_success, sent.text
         assert up.rows("finecap", "SELECT extname FROM pg_extension WHERE extname = 'vector'")
         found = up.ask("{workspaceOrError {... on Workspace {locationEntries {name}}}}")
         assert found == {"workspaceOrError": {"locationEntries": [{"name": "finecap"}]}}
