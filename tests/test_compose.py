@@ -1,23 +1,28 @@
 """compose.yaml, as far as reading it can tell: what `make up STACK=postgres` runs, and hardened.
 
-Where Docker Compose is installed, it reads the file too; nothing is started anywhere.
+`compose_file` says what Docker Compose takes. Where that is installed, it reads the file too;
+nothing is started anywhere.
 """
 
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from dagster_project import stack
 from dagster_project.home import DAGSTER, MLFLOW, POSTGRES, SEARCH, STACK_PORTS
 from dagster_project.installation import VARIABLES
 from dagster_project.servers import Server
 from finecap.config import load_profile
+from tests.compose_file import File
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "compose.yaml").read_text()
@@ -30,6 +35,61 @@ OTHERS = {
     *("POSTGRES_INITDB_ARGS", "DO_NOT_TRACK", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
 }
 """Variables of libpq, PostgreSQL's image, Dagster and AWS."""
+
+
+def test_file_is_one_that_compose_takes():
+    read = File.model_validate(COMPOSE)
+    assert set(read.services) == set(SERVICES)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: c["services"]["code"].update(helthcheck={}), "code.helthcheck\n.*not permitted"),
+        (lambda c: c["services"]["code"].update(user="root"), "code.user\n.*match pattern"),
+        (lambda c: c["services"]["code"].update(user="0:0"), "code.user\n.*match pattern"),
+        (lambda c: c["services"]["mlflow"].update(ports=["5000:5000"]), "ports.0\n.*match pattern"),
+        (lambda c: c["services"]["code"].update(read_only=False), "read_only\n.*should be True"),
+        (
+            lambda c: c["services"]["code"].update(image="finecap-pipeline"),
+            "image\n.*match pattern",
+        ),
+        (lambda c: c["services"]["code"].update(stop_grace_period="2 min"), "stop_grace_period\n"),
+        (lambda c: c["services"]["code"].update(restart="on-failur"), "restart\n"),
+        (lambda c: c["services"]["code"]["healthcheck"].update(retries="4"), "valid integer"),
+        (lambda c: c["services"]["code"]["healthcheck"].update(test=["CMD"]), "CMD and a program"),
+        (lambda c: c["services"]["code"]["environment"].update(PORT=4000), "valid string"),
+        (
+            lambda c: c["services"]["search"].update(volumes=["hme:/app/var"]),
+            "volumes: used .*'hme'",
+        ),
+        (lambda c: c["volumes"].update(unused={}), "declared .*'unused'"),
+        (lambda c: c["services"]["search"].update(networks=["other"]), "networks: used .*'other'"),
+        (
+            lambda c: c["services"]["code"].update(
+                depends_on={"x": {"condition": "service_healthy"}}
+            ),
+            "code waits for x, which is no service",
+        ),
+        (
+            lambda c: c["services"]["mlflow"]["depends_on"].update(
+                databases={"condition": "service_healthy"}
+            ),
+            "databases has no healthcheck",
+        ),
+        (
+            lambda c: c["services"]["mlflow"]["depends_on"].update(
+                webserver={"condition": "service_healthy"}
+            ),
+            "webserver -> .* never starts",
+        ),
+    ],
+)
+def test_slip_is_found(change: Callable[[dict[str, Any]], object], said: str):
+    wrong = deepcopy(COMPOSE)  # a shared part is changed wherever it stands
+    change(wrong)
+    with pytest.raises(ValidationError, match=said):
+        File.model_validate(wrong)
 
 
 def environment(service: str) -> dict[str, Any]:
@@ -135,8 +195,8 @@ def test_variables_that_a_person_may_set_are_known():
 def test_no_password_is_written_and_none_is_in_an_address():
     for service in SERVICES:
         for name, value in environment(service).items():
-            if re.search("PASSWORD|SECRET|TOKEN", name):
-                assert value is None or str(value).startswith("${"), name
+            if re.search("PASSWORD|SECRET|TOKEN|KEY", name):
+                assert value is None or re.fullmatch(r"\$\{\w+(:-|:\?[^}]+)\}", str(value)), name
             assert not re.search(r"://[^/]*:[^/]*@", str(value)), name
     assert TEXT.count("${POSTGRES_PASSWORD:?") == TEXT.count("${POSTGRES_PASSWORD")
 
