@@ -5,6 +5,7 @@ The file is the one that the index names for a key; no part of an address become
 
 import hashlib
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from finecap.server.refusals import Refused
 
 SIDES = {"small": 320, "large": 1024}
 """Pixels of the longer side."""
+_log = logging.getLogger("finecap.server")
 _PLAIN = 256  # images this small stay PNG: drawn ones have sharp edges and few colours
 
 
@@ -36,6 +38,7 @@ class Thumbnails:
     def __init__(self, root: Path, most: int) -> None:
         """`root`: the folder that relative paths of the index are in."""
         self._root = root
+        self._has_told = False
         self._made = Remembered[tuple[str, int, int, str], Thumbnail](most)
 
     def of(self, row: Row, size: str = "small") -> Thumbnail:
@@ -50,11 +53,24 @@ class Thumbnails:
             key = (str(path), mtime_ns, bytes_, size)
             return self._made.or_compute(key, lambda: encoded(load_image(path), SIDES[size]))
         except (OSError, ImageError) as error:
+            self._tell(path, error)
             raise Refused(
                 404,
                 f"the file of image {row.image} cannot be read",
                 "The index knows it, its data folder does not: see --root of finecap serve",
             ) from error
+
+    def _tell(self, path: Path, why: Exception) -> None:
+        """Say it to who started the server, too, once: it is seldom one picture alone."""
+        if not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "no picture of %s: %s; image paths of the index are looked for in %s, expected the "
+                "folder that the pipeline ran in: see --root",
+                path.name,
+                why,
+                self._root.resolve(),
+            )
 
 
 def encoded(image: Image.Image, side: int) -> Thumbnail:

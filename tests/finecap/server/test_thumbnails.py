@@ -56,3 +56,14 @@ def test_a_file_that_is_gone_or_broken_is_said(root: Path):
     file.unlink()
     with pytest.raises(Refused, match="--root"):
         Thumbnails(root, 10).of(ROW)
+
+
+def test_a_wrong_root_is_told_once_to_who_started_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    thumbnails = Thumbnails(tmp_path / "elsewhere", 10)
+    for _ in range(3):
+        with pytest.raises(Refused):
+            thumbnails.of(ROW)
+    (said,) = caplog.messages
+    assert f"are looked for in {tmp_path / 'elsewhere'}, expected" in said
