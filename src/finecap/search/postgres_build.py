@@ -39,6 +39,8 @@ _SELECTIVE = 6
 """A filter that leaves one row in so many, or fewer, is scanned if those are few enough."""
 _WIDER = 3
 """Candidates that HNSW keeps for each row wanted among those that pass."""
+_OUTWEIGHED = 0.4
+"""Of the rarer words' weights: a caption of all of them scores about that much."""
 _COUNT = "{1, 1, 1, 1}"  # weights with which `ts_rank_cd` of one word is how often it comes
 
 Clause = tuple[sql.Composable, list[Any]]
@@ -82,6 +84,22 @@ def _joined(filters: Sequence[Filter], word: LiteralString, nothing: LiteralStri
         return sql.SQL(nothing), []
     joined = sql.SQL(word).join(sql.SQL("({})").format(clause) for clause, _ in clauses)
     return joined, [value for _, values in clauses for value in values]
+
+
+def _rarer(weights: Mapping[str, float]) -> list[str]:
+    """The fewest of the rarest words that others hardly make up for; all where there are none.
+
+    >>> _rarer({"lighthouse": 20.0, "red": 5.0, "boat": 2.0})
+    ['lighthouse']
+    >>> _rarer({"red": 5.0, "boat": 4.0})
+    ['red', 'boat']
+    """
+    words, total, own = list(weights), sum(weights.values()), 0.0
+    for number, word in enumerate(words, start=1):
+        own += weights[word]
+        if total - own < _OUTWEIGHED * own:
+            return words[:number]
+    return words
 
 
 class PostgresBuild:
@@ -138,11 +156,26 @@ class PostgresBuild:
         return [held[image] for image in images if image in held]
 
     def _words(self, text: str, where: Clause, limit: int) -> Ranking[str]:
-        """Images by BM25, ties by image."""
-        asked = Words(text)
-        weights = self._weights(list(asked.places))
-        if not weights:
-            return []
+        """Images by BM25, ties by image.
+
+        Words that many captions say take the time and add little. So those are ranked first that
+        say one of the rarer words; if the last of them scores more than the other words' weights
+        together, which a caption of them alone stays below, none is missing (Turtle, Flood, "Query
+        evaluation: strategies and optimizations", 1995).
+        """
+        weights = self._weights(list(Words(text).places))
+        rarer = _rarer(weights)
+        if len(rarer) < len(weights):
+            best = self._saying(rarer, weights, where, limit)
+            others = sum(weight for word, weight in weights.items() if word not in rarer)
+            if len(best) == limit and best[-1][1] > others:
+                return best
+        return self._saying(list(weights), weights, where, limit) if weights else []
+
+    def _saying(
+        self, words: Sequence[str], weights: Mapping[str, float], where: Clause, limit: int
+    ) -> Ranking[str]:
+        """Images whose caption has one of `words`, by BM25 of all that have a weight."""
         count = sql.SQL("%s * (1 - norm / (norm + ts_rank_cd(%s, words, %s::tsquery)))")
         score = sql.SQL(" + ").join([count] * len(weights))
         clause, values = where
@@ -153,15 +186,18 @@ class PostgresBuild:
             "ORDER BY score DESC, image LIMIT %s"
         ).format(score=score, images=self._images, where=clause)
         counted = [v for word, weight in weights.items() for v in (weight, _COUNT, quoted(word))]
-        constants = [_K1, _B, _B, self._number, asked.any_of()]
+        constants = [_K1, _B, _B, self._number, " | ".join(map(quoted, words))]
         with self._connection.cursor(binary=True) as cursor:
             return cursor.execute(query, [*counted, *constants, *values, limit]).fetchall()
 
     def _weights(self, words: list[str]) -> dict[str, float]:
-        """(k1 + 1) times the inverse document frequency of each word that any caption says."""
+        """(k1 + 1) times the inverse document frequency of each word that any caption says.
+
+        The rarest first: it weighs most.
+        """
         found = self._connection.execute(
             "SELECT word, captions FROM finecap.words WHERE build = %s AND word = ANY(%s) "
-            "ORDER BY word",
+            "ORDER BY captions, word",
             [self._number, words],
         ).fetchall()
         rows = self._manifest.rows
